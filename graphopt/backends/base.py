@@ -1,0 +1,100 @@
+"""What a backend is: availability, claims, legalisation, build. Loading lives in its ``load.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from graphopt.pipeline.pass_base import Pass
+    from graphopt.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Available:
+    """The backend can be used here.
+
+    Attributes:
+        version: of the runtime behind it.
+    """
+
+    version: str
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """The backend cannot be used here.
+
+    Attributes:
+        reason: one sentence.
+        fix: the command that mends it.
+    """
+
+    reason: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A backend's answer to "can you run this node?".
+
+    Attributes:
+        accepted: whether it takes the node.
+        reason: why not, when it does not.
+    """
+
+    accepted: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a build may depend on besides the region.
+
+    Attributes:
+        target: the machine built for.
+        threads: intra-op threads the result should use.
+        weights: file in the artifact that holds the weights the region refers to, or None when
+            the region's tensors are still in memory.
+    """
+
+    target: Target
+    threads: int
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A built region, as it is written into an artifact.
+
+    Attributes:
+        backend: name of the backend whose ``load`` opens it.
+        data: the bytes of ``regions/<n>.<backend>``.
+        options: plain JSON the loader needs besides the bytes.
+    """
+
+    backend: str
+    data: bytes
+    options: dict[str, object] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """One way of running regions."""
+
+    name: str
+
+    def availability(self) -> Available | Unavailable:
+        """Whether the runtime behind this backend is there; never raises, imports only when asked."""
+
+    def claims(self, node: ir.Node, target: Target) -> Claim:
+        """Whether this backend can run ``node`` on ``target``."""
+
+    def legalize(self, target: Target) -> Sequence[Pass]:
+        """The passes that rewrite a region into the spelling that runs fastest here."""
+
+    def build(self, region: ir.Model, options: BuildOptions) -> Blob:
+        """Compile a legalised region; raises BackendError naming the node it stumbled over."""

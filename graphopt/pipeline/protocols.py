@@ -1,0 +1,55 @@
+"""The roles other rooms play for the pipeline, so that it need not know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphopt.pipeline.pass_base import Pass
+from graphopt.pipeline.records import Effect
+
+Array = npt.NDArray[np.generic]
+Feeds = Mapping[str, Array]
+
+
+class Runner(Protocol):
+    """Something that computes a model's outputs."""
+
+    @property
+    def input_names(self) -> Sequence[str]:
+        """Names of the inputs ``run`` takes, in the model's order."""
+
+    @property
+    def output_names(self) -> Sequence[str]:
+        """Names of the outputs ``run`` returns, in the model's order."""
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """Compute every output from ``feeds``; raises FeedError or BackendError."""
+
+
+class RunnerFactory(Protocol):
+    """Makes a Runner for a model: how passes and equality run one without knowing a backend."""
+
+    def __call__(self, model: ir.Model) -> Runner:
+        """Build a runner; raises BackendError when the model cannot be run."""
+
+
+class CostModel(Protocol):
+    """Estimates time without running."""
+
+    def seconds(self, node: ir.Node) -> float | None:
+        """Estimated seconds of one node, or None when it cannot be told."""
+
+
+class Instrument(Protocol):
+    """Watches a pipeline run."""
+
+    def before_pass(self, pass_: Pass, model: ir.Model) -> None:
+        """Called before each pass."""
+
+    def after_pass(self, pass_: Pass, model: ir.Model, effect: Effect) -> None:
+        """Called after each pass with what it did."""
