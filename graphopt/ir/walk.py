@@ -1,0 +1,58 @@
+"""Every graph, node and constant of a model, subgraphs and functions included, in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx_ir as ir
+
+
+def graphs(model: ir.Model) -> Iterator[ir.Graph | ir.Function]:
+    """The main graph and its subgraphs, outer before inner, then each function and its subgraphs."""
+    yield model.graph
+    yield from model.graph.subgraphs()
+    for function in model.functions.values():
+        yield function
+        yield from function.subgraphs()
+
+
+def nodes(model: ir.Model) -> Iterator[ir.Node]:
+    """Every node of every graph."""
+    yield from model.graph.all_nodes()
+    for function in model.functions.values():
+        yield from function.all_nodes()
+
+
+def num_nodes(model: ir.Model) -> int:
+    """Number of nodes in every graph."""
+    return sum(1 for _ in nodes(model))
+
+
+def constants(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    """Every distinct constant tensor: initializers and tensor attributes; a shared one once."""
+    seen: set[int] = set()
+
+    def first_time(tensor: ir.TensorProtocol | None) -> bool:
+        if tensor is None or id(tensor) in seen:
+            return False
+        seen.add(id(tensor))
+        return True
+
+    for graph in graphs(model):
+        if isinstance(graph, ir.Graph):
+            for value in graph.initializers.values():
+                if first_time(value.const_value):
+                    yield value.const_value  # type: ignore[misc]
+        for node in graph:
+            for attr in node.attributes.values():
+                if attr.is_ref():
+                    continue
+                if attr.type == ir.AttributeType.TENSOR and first_time(attr.as_tensor()):
+                    yield attr.as_tensor()
+                elif attr.type == ir.AttributeType.TENSORS:
+                    yield from (t for t in attr.as_tensors() if first_time(t))
+
+
+def weight_bytes(model: ir.Model) -> int:
+    """Bytes of every distinct constant tensor."""
+    return sum(tensor.nbytes for tensor in constants(model))
