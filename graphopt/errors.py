@@ -51,7 +51,14 @@ class ArtifactError(GraphoptError):
 
 
 class PassError(GraphoptError):
-    """A pass broke its contract: it raised, left an invalid graph or lied about what it changed."""
+    """A pass broke its contract: it raised, left an invalid graph or lied about what it changed.
+
+    ``pass_name`` says which one, so that a compile can go on without it.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, pass_name: str = "") -> None:
+        super().__init__(message, hint)
+        self.pass_name = pass_name
 
 
 class EqualityError(GraphoptError):
