@@ -1,0 +1,1 @@
+"""Real, trained ONNX models out of ordinary packages, for tests and benchmarks."""
