@@ -1,0 +1,28 @@
+"""The public verbs. Each lives in the driver (or the runtime); this is the one list of them."""
+
+from __future__ import annotations
+
+from graphopt.artifact.pack import pack
+from graphopt.driver.bench import bench
+from graphopt.driver.bisect import bisect
+from graphopt.driver.compile import CompileResult, compile_model
+from graphopt.driver.doctor import doctor
+from graphopt.driver.inspect import inspect
+from graphopt.driver.opt import optimize
+from graphopt.driver.verify import verify
+from graphopt.runtime.session import load
+
+compile = compile_model  # noqa: A001 - the verb people look for
+
+__all__ = [
+    "CompileResult",
+    "bench",
+    "bisect",
+    "compile",
+    "doctor",
+    "inspect",
+    "load",
+    "optimize",
+    "pack",
+    "verify",
+]
