@@ -70,7 +70,7 @@ def _write_feeds(name: str, path: Path, seed: int) -> None:
     from benchmarks.zoo.feeds import feeds
 
     with path.open("wb") as file:  # a handle: savez would append .npz to another suffix
-        np.savez(file, **feeds(name, seed))
+        np.savez(file, allow_pickle=False, **feeds(name, seed))
 
 
 def _check(names: list[str]) -> int:

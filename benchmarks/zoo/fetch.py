@@ -20,8 +20,10 @@ from benchmarks.zoo.catalog import ENTRIES, SETS
 from benchmarks.zoo.entry import Entry
 
 # Any Linux wheel holds the same model; this one is asked for when none fits the running Python.
-_OTHER_PLATFORM = ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64")
-_OTHER_PLATFORM += ("--platform", "manylinux2014_x86_64", "--platform", "any")
+_OTHER_PLATFORM = (
+    *("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"),
+    *("--platform", "manylinux2014_x86_64", "--platform", "any"),
+)
 _DOWNLOAD_SECONDS = 900
 
 
