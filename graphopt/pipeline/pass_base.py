@@ -37,7 +37,7 @@ class Pass(ABC):
     def text(self) -> str:
         """The pass as a pipeline string spells it: ``name`` or ``name{option=value …}``."""
         options = [
-            f"{f.name.replace("_", "-")}={format_option(getattr(self, f.name))}"
+            f"{f.name.replace('_', '-')}={format_option(getattr(self, f.name))}"
             for f in fields(self)
             if getattr(self, f.name) != f.default
         ]

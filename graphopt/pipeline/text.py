@@ -22,7 +22,7 @@ from graphopt.errors import UsageError
 from graphopt.pipeline.manager import DEFAULT_REPEAT_LIMIT, Repeat, Step
 from graphopt.pipeline.pass_base import Pass
 
-_TOKEN = re.compile(r"\s*([A-Za-z][\w-]*|[{}(),=]|[^\s{}(),=]+)")
+_TOKEN = re.compile(r"\s*([{}(),=]|[^\s{}(),=]+)")
 
 
 def parse(
@@ -60,7 +60,7 @@ class _Parser:
             return ()
         steps = list(self._step())
         while self._peek() == ",":
-            self._next()
+            self._expect(",")
             steps.extend(self._step())
         return tuple(steps)
 
@@ -104,7 +104,7 @@ class _Parser:
             self._expect("=")
             options[key] = self._next()
             if self._peek() == ",":
-                self._next()
+                self._expect(",")
         self._expect("}")
         return options
 
