@@ -1,0 +1,51 @@
+"""What a loaded region offers the runtime. Imports no compiler room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One input or output of a model or region.
+
+    Attributes:
+        name: as in the model.
+        dtype: ``float32``, ``int64``, ``bfloat16``, ``string`` …; another type (a sequence, a map,
+            an optional) is spelled as ONNX does, such as ``seq(tensor(float32))``.
+        shape: a size, the name of a symbolic dim, or None for an unnamed one; None for the whole
+            shape when not even the rank is known.
+        optional: whether it may be left out of the feeds (it has a default value).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...] | None
+    optional: bool = False
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return f"{self.name}: {self.dtype}"
+        return f"{self.name}: {self.dtype}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
+
+
+class Executable(Protocol):
+    """A loaded region. ``run`` may be called from several threads at once."""
+
+    @property
+    def inputs(self) -> Sequence[TensorInfo]:
+        """What ``run`` takes."""
+
+    @property
+    def outputs(self) -> Sequence[TensorInfo]:
+        """What ``run`` returns."""
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute every output; raises FeedError or BackendError."""

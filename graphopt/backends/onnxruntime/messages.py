@@ -1,0 +1,36 @@
+"""Turn ONNX Runtime's exceptions into one-line messages that name the node."""
+
+from __future__ import annotations
+
+import re
+
+_STATUS = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+_RUNNING = re.compile(
+    r"Non-zero status code returned while running (\S+) node\. Name:'([^']*)' Status Message: "
+)
+_IN_NODE = re.compile(
+    r'This is an invalid model\. In Node, \("([^"]*)", (\S+), "([^"]*)", -?\d+\).*?, Error ', re.S
+)
+_SOURCE = re.compile(
+    r"/\S+\.(?:cc|h|cpp|hpp):\d+ .*?(?:was false\. |\) (?:const )?(?:\[with [^\]]*\] )?)", re.S
+)
+_MAX_LENGTH = 400
+
+
+def one_line(error: Exception) -> str:
+    """The cause in one line: ``node 'name' (Op): what happened``, source locations of the runtime removed."""
+    text = _STATUS.sub("", str(error).strip())
+    where = ""
+    if found := _RUNNING.search(text):
+        where, text = _node(found[2], found[1]), text[found.end() :]
+    elif found := _IN_NODE.search(text):
+        where, text = _node(found[1], found[2]), text[found.end() :]
+    text = _SOURCE.sub("", text)
+    text = re.sub(r"\s+", " ", text).strip().rstrip(".")
+    if len(text) > _MAX_LENGTH:
+        text = text[:_MAX_LENGTH].rsplit(" ", 1)[0] + " …"
+    return where + (text or type(error).__name__)
+
+
+def _node(name: str, op_type: str) -> str:
+    return f"node '{name}' ({op_type}): " if name else f"a {op_type} node: "

@@ -1,0 +1,108 @@
+"""Run a model in this process with ONNX Runtime: the oracle (optimisations off) and the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.backends.executable import Array, TensorInfo
+from graphopt.backends.feed_check import explain_feeds
+from graphopt.backends.flatten import flatten
+from graphopt.backends.onnxruntime.session import (
+    explain_failure,
+    import_onnxruntime,
+    new_options,
+    open_session,
+    session_inputs,
+    session_outputs,
+)
+from graphopt.backends.serialize import serialize
+
+
+class OnnxRuntimeRunner:
+    """A session whose weights are the model's own arrays."""
+
+    def __init__(self, session: Any, weights: Sequence[Array]) -> None:
+        """``weights`` are the arrays the session computes from: it does not own or copy them."""
+        self._session = session
+        self._weights = weights
+        self.inputs: tuple[TensorInfo, ...] = session_inputs(session)
+        self.outputs: tuple[TensorInfo, ...] = session_outputs(session)
+        self.input_names: list[str] = [info.name for info in self.inputs if not info.optional]
+        self.output_names: list[str] = [info.name for info in self.outputs]
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute every output. Thread-safe; raises FeedError or BackendError in one line."""
+        # A missing feed of an optional operand would be computed without, not refused.
+        if problem := explain_feeds(self.inputs, feeds):
+            raise problem
+        try:
+            outputs = self._session.run(self.output_names, feeds, None)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise explain_failure(error, self.inputs, feeds) from error
+        return dict(zip(self.output_names, outputs, strict=True))
+
+
+def make_runner(
+    model: ir.Model,
+    *,
+    optimise: bool = True,
+    threads: int | None = None,
+    overrides: Mapping[str, Array] | None = None,
+    extra_outputs: Iterable[str] = (),
+) -> OnnxRuntimeRunner:
+    """A runner for ``model``, which is left unchanged and whose weights are not copied.
+
+    Args:
+        model: any level; local functions are inlined before the runtime sees them.
+        optimise: False switches every graph optimisation and weight prepacking off.
+        threads: threads of one run, the caller included; None takes what this process may use.
+        overrides: other arrays for named main-graph initializers, of the same dtype and shape.
+        extra_outputs: further values of the main graph to return, after the model's own outputs.
+
+    Raises:
+        BackendError: onnxruntime is missing or refuses the model (the message names the node), or
+            ``overrides`` or ``extra_outputs`` names a value the main graph does not have.
+    """
+    if threads is None:
+        from graphopt.targets.threads import available_threads
+
+        threads = available_threads()
+    options = new_options(threads=threads, optimise=optimise)
+    sink = _InMemory()
+    data = serialize(flatten(model), sink, overrides=overrides, extra_outputs=extra_outputs)
+    sink.attach(options)
+    return OnnxRuntimeRunner(open_session(data, options), sink.arrays)
+
+
+class _InMemory:
+    """A weight sink that hands the arrays themselves to the session."""
+
+    location = "weights"
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.arrays: list[Array] = []
+        self._types: list[int] = []
+
+    def place(self, name: str, tensor: ir.TensorProtocol) -> tuple[int, int] | None:
+        """Remember the tensor's array; the offset means nothing to an injected initializer."""
+        if tensor.dtype.bitwidth < 8:
+            return None
+        self.names.append(name)
+        self.arrays.append(np.ascontiguousarray(tensor.numpy()))
+        self._types.append(int(tensor.dtype))
+        return 0, tensor.nbytes
+
+    def attach(self, options: Any) -> None:
+        """Give every array to the session that will be opened with ``options``."""
+        if not self.names:
+            return
+        make = import_onnxruntime().OrtValue.ortvalue_from_numpy_with_onnx_type
+        values = [make(array, kind) for array, kind in zip(self.arrays, self._types, strict=True)]
+        options.add_external_initializers(self.names, values)

@@ -1,0 +1,101 @@
+"""Open ONNX Runtime sessions with graphopt's settings. Imports no compiler room."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphopt.backends.executable import Array, TensorInfo
+from graphopt.backends.feed_check import explain_feeds
+from graphopt.backends.onnxruntime.messages import one_line
+from graphopt.errors import BackendError, GraphoptError
+
+FIX = "pip install 'graphopt[cpu]'"
+
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+def import_onnxruntime() -> Any:
+    """The onnxruntime module; raises BackendError with the command that installs it."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(f"onnxruntime cannot be imported: {error}", FIX) from error
+    return onnxruntime
+
+
+def new_options(*, threads: int, optimise: bool, config: Mapping[str, str] | None = None) -> Any:
+    """Session options: ``threads`` counts the calling thread; errors are raised, not printed."""
+    ort = import_onnxruntime()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = max(1, threads)
+    options.inter_op_num_threads = 1
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    # A pool that keeps spinning after a run takes the cores from whatever runs next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    for key, value in (config or {}).items():
+        options.add_session_config_entry(key, value)
+    return options
+
+
+def open_session(model: bytes, options: Any) -> Any:
+    """The runtime's own session object for ONNX bytes; raises BackendError in one line.
+
+    The returned object is the compiled one: its ``run(names, feeds, None)`` releases the GIL and
+    skips the Python wrapper around it.
+    """
+    ort = import_onnxruntime()
+    try:
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise BackendError(f"onnxruntime refuses the model: {one_line(error)}") from error
+    return getattr(session, "_sess", session)
+
+
+def session_inputs(session: Any) -> tuple[TensorInfo, ...]:
+    """Inputs that must be fed, then those with a default value."""
+    needed = [_info(arg, optional=str(arg.type).startswith("optional")) for arg in session.inputs_meta]
+    return (*needed, *(_info(arg, optional=True) for arg in session.overridable_initializers))
+
+
+def session_outputs(session: Any) -> tuple[TensorInfo, ...]:
+    """What the session computes, in the model's order."""
+    return tuple(_info(arg) for arg in session.outputs_meta)
+
+
+def explain_failure(
+    error: Exception, inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]
+) -> GraphoptError:
+    """The exception to raise instead of what a run raised: the feeds' fault, or the backend's."""
+    return explain_feeds(inputs, feeds, symbols=True) or BackendError(
+        f"onnxruntime failed: {one_line(error)}"
+    )
+
+
+def _info(arg: Any, optional: bool = False) -> TensorInfo:
+    kind = str(arg.type)
+    shape: Sequence[object] | None = arg.shape if kind.startswith("tensor(") else None
+    # ONNX Runtime reports an unknown rank as an empty shape; a scalar looks the same.
+    return TensorInfo(
+        arg.name, _dtype(kind), None if shape is None else tuple(_dim(d) for d in shape), optional
+    )
+
+
+def _dim(dim: object) -> int | str | None:
+    if isinstance(dim, (int, np.integer)):
+        return int(dim) if dim >= 0 else None
+    return str(dim) if dim else None
+
+
+def _dtype(kind: str) -> str:
+    renamed = re.sub(r"\b(float|double)\b", lambda found: _DTYPES[found[1]], kind)
+    inner = re.fullmatch(r"tensor\((\w+)\)", renamed)
+    return inner[1] if inner else renamed
