@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,6 @@ import pytest
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-ROOT = Path(__file__).resolve().parent.parent
-# At the end: the installed graphopt must win over the source tree.
-sys.path.append(str(ROOT))
 
 
 class Zoo:

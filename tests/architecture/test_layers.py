@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from installed_layout import ROOT, lay_out, run_python
+
+from tests.architecture.installed_layout import ROOT, lay_out, run_python
 
 LINT = (
     "-c",

@@ -8,9 +8,9 @@ import inspect
 from pathlib import Path
 
 import pytest
-from tracked import ROOT
 
 from graphopt.pipeline.pass_base import Pass, kebab
+from tests.architecture.tracked import ROOT
 
 PASSES = ROOT / "passes"
 TEXT_TESTS = ROOT / "tests" / "text"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tracked import ROOT, tracked_files
+from tests.architecture.tracked import ROOT, tracked_files
 
 _MACHINE = ("/work/", "/root/", "/home/", "/opt/pypi", "/tmp/models", "/tmp/contract")
 _REGISTRIES = ("pypi.org", "pythonhosted", "npmjs.org", "deb.debian.org", "huggingface.co")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from tracked import ROOT, python_files
+from tests.architecture.tracked import ROOT, python_files
 
 _HOME = ROOT / "graphopt" / "equality" / "tolerance.py"
 _KEYWORDS = {"rtol", "atol", "decimal", "significant"}
