@@ -1,0 +1,87 @@
+# make demo   compile one small real model for this machine, run it, show the report
+# make test   the whole suite
+# make lint   ruff, mypy --strict, the import contract, the naming contract
+# make bench  graphopt beside its peers, one process per engine (quiet machine, a few minutes)
+# make soak   the long property tests
+# make clean  remove everything these made, except the fetched models
+#
+# Needs Python 3.11 or later and a C++ compiler. CMake comes from the package index if it is missing.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+    "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+LINT := build/lint
+DEMO := build/demo
+JOBS ?= 2
+NATIVE := CMakeLists.txt $(shell find kernels -type f 2>/dev/null)
+SOURCES := $(shell find graphopt passes -name '*.py' -o -name '*.pyi' -o -name '*.html' 2>/dev/null)
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+EDITABLE := $(PIP) install --no-build-isolation --editable
+
+.PHONY: demo test lint bench soak zoo clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.cpu
+	@mkdir -p $(DEMO)
+	@$(BIN)/python -m benchmarks.zoo fetch ppocr_cls > $(DEMO)/model.txt
+	@$(BIN)/python -m benchmarks.zoo feeds ppocr_cls $(DEMO)/in.npz
+	$(BIN)/graphopt compile "$$(cat $(DEMO)/model.txt)" --target cpu -o $(DEMO)/ppocr_cls.gopt --force
+	$(BIN)/graphopt run $(DEMO)/ppocr_cls.gopt --inputs $(DEMO)/in.npz --outputs $(DEMO)/out.npz --print-time --repeat 100
+	@echo "report: $(DEMO)/ppocr_cls.gopt/report.html"
+
+# Tests that time something run alone, after the parallel part. Exit status 5 means there are none.
+test: $(VENV)/.dev zoo
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not timing and not soak and not gpu"
+	$(BIN)/pytest -m "timing and not soak and not gpu" || [ $$? -eq 5 ]
+
+soak: $(VENV)/.dev zoo
+	$(BIN)/pytest -m soak
+
+# In CI a model that cannot be fetched is a failure; elsewhere its tests are skipped and say why.
+zoo: | $(VENV)/.cpu
+	@$(BIN)/python -m benchmarks.zoo fetch shared >/dev/null || [ -z "$(CI)" ]
+
+lint: $(VENV)/.dev $(LINT)/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	cd $(LINT) && $(CURDIR)/$(BIN)/mypy --strict --config-file $(CURDIR)/pyproject.toml \
+	    --cache-dir $(CURDIR)/.mypy_cache -p graphopt
+	$(BIN)/pytest -q tests/architecture
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/.created:
+	@[ -n "$(PYTHON)" ] || { echo "error: Python 3.11 or later is needed; set PYTHON=/path/to/python3"; exit 1; }
+	@command -v c++ g++ clang++ >/dev/null || { echo "error: a C++ compiler is needed: g++ or clang++"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# What building needs, installed once, so that repeated builds reuse CMake's cache.
+$(VENV)/.tools: $(VENV)/.created
+	$(PIP) install "scikit-build-core>=1.1" "nanobind>=3.1" ninja
+	@cmake --version 2>/dev/null | awk 'NR == 1 { split($$3, v, "."); exit !(v[1] > 3 || v[2] >= 25) } \
+	    END { if (!NR) exit 1 }' || $(PIP) install "cmake>=3.25"
+	@touch $@
+
+$(VENV)/.cpu: $(VENV)/.tools pyproject.toml $(NATIVE)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(EDITABLE) ".[cpu]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.tools pyproject.toml $(NATIVE)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(EDITABLE) ".[dev]"
+	@touch $(VENV)/.cpu $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(EDITABLE) ".[bench]"
+	@touch $@
+
+# mypy sees graphopt.passes only where it is a folder of the package: in a real install.
+$(LINT)/.installed: $(VENV)/.dev $(SOURCES)
+	@rm -rf $(LINT)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --target $(LINT) .
+	@touch $@
