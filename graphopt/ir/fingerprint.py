@@ -49,7 +49,7 @@ def tensor_digest(tensor: ir.TensorProtocol) -> bytes:
         for element in tensor.numpy().reshape(-1).tolist():
             hasher.update(_framed(element if isinstance(element, bytes) else str(element).encode()))
     elif tensor.size:
-        hasher.update(memoryview(np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8)))
+        hasher.update(np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8).data)
     return hasher.digest()
 
 
@@ -99,7 +99,7 @@ class _Walker:
         body = self._body(graph, depth)
         if depth:
             return _hash(b"subgraph", body, *constants)
-        signature = [_signature(value) for value in graph.inputs]
+        signature = [self._signature(value) for value in graph.inputs]
         names = [_text(value.name or "") for value in graph.outputs]
         return _hash(b"graph", body, _hash(*signature), _hash(*names), *constants)
 
@@ -152,15 +152,16 @@ class _Walker:
             return _hash(kind, *(self.graph(g, depth + 1) for g in attr.as_graphs()))
         return _hash(kind, *_scalars(attr.value))
 
+    def _signature(self, value: ir.Value) -> bytes:
+        """Name, type and, for an input that is also an initializer, the default."""
+        default = b"" if value.const_value is None else self._tensor(value.const_value)
+        return _hash(_text(value.name or ""), _text(type_text(value)), default)
+
     def _tensor(self, tensor: ir.TensorProtocol) -> bytes:
         known = self._tensors.get(id(tensor))
         if known is None:
             known = self._tensors[id(tensor)] = (tensor, tensor_digest(tensor))
         return known[1]
-
-
-def _signature(value: ir.Value) -> bytes:
-    return _hash(_text(value.name or ""), _text(type_text(value)))
 
 
 def _scalars(value: object) -> Iterator[bytes]:
