@@ -1,0 +1,6 @@
+import click
+
+
+@click.command("bisect")
+def bisect() -> None:
+    """bisect."""

@@ -1,0 +1,6 @@
+import click
+
+
+@click.command("compile")
+def compile_() -> None:
+    """compile."""

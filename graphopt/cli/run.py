@@ -1,0 +1,55 @@
+"""``graphopt run``: run an artifact on arrays from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from graphopt.cli import options as o
+from graphopt.cli.output import print_json, table
+
+
+@click.command("run")
+@click.argument("artifact", type=o.PATH, metavar="MODEL.gopt")
+@click.option("--inputs", type=o.PATH, required=True, metavar="IN.npz", help="Arrays by input name.")
+@click.option("--outputs", type=o.PATH, metavar="OUT.npz", help="Where the outputs go, by output name.")
+@o.threads_option
+@click.option("--print-time", is_flag=True, help="Print how long a run takes.")
+@click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Runs to time.")
+@click.option("--fallback", is_flag=True, help="Let ONNX Runtime take regions whose backend is missing here.")
+@o.json_option
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+def run(
+    artifact: Path,
+    inputs: Path,
+    outputs: Path | None,
+    threads: int | None,
+    print_time: bool,
+    repeat: int,
+    fallback: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run an artifact on the arrays of an .npz file.
+
+    \b
+    graphopt run model.gopt --inputs in.npz --outputs out.npz --print-time --repeat 100
+    """
+    from graphopt.driver.run import run as run_artifact
+
+    timed = repeat if print_time or repeat > 1 else 0
+    done = run_artifact(artifact, inputs, outputs=outputs, threads=threads, fallback=fallback, repeat=timed)
+    if as_json:
+        print_json(done.to_json())
+        return
+    if quiet:
+        return
+    rows = [(name, str(array.dtype), str(list(array.shape))) for name, array in done.outputs.items()]
+    click.echo(table(("output", "dtype", "shape"), rows))
+    if done.nanoseconds is not None:
+        time = done.nanoseconds
+        click.echo(
+            f"{time.median / 1e6:.3f} ms median (MAD {100 * time.spread:.1f} %, n={time.n}, "
+            f"{done.threads} threads); `graphopt bench {artifact}` measures it beside ONNX Runtime"
+        )

@@ -1,0 +1,124 @@
+"""``run``: an artifact on arrays from a file, once for the answer and often for a quick time."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphopt.errors import FeedError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from graphopt.measure.stats import Summary
+
+    Array = npt.NDArray[np.generic]
+
+_SETTLE = 10
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run gave.
+
+    Attributes:
+        outputs: arrays by name, in the model's order.
+        nanoseconds: of one call, over the timed calls; None when none were asked for. Calls in a row
+            in one process: a quick look, not a measurement as ``bench`` makes it.
+        threads: the session may use.
+    """
+
+    outputs: dict[str, Array]
+    nanoseconds: Summary | None
+    threads: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain JSON types, arrays by dtype and shape only."""
+        return {
+            "outputs": {n: {"dtype": str(a.dtype), "shape": list(a.shape)} for n, a in self.outputs.items()},
+            "nanoseconds": None if self.nanoseconds is None else self.nanoseconds.to_json(),
+            "threads": self.threads,
+        }
+
+
+def run(
+    artifact: str | os.PathLike[str],
+    inputs: str | os.PathLike[str],
+    *,
+    outputs: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    fallback: bool = False,
+    repeat: int = 0,
+) -> RunResult:
+    """Run an artifact on the arrays of an ``.npz`` file.
+
+    Args:
+        artifact: ``.gopt`` folder or packed file.
+        inputs: ``.npz`` file with one array per input.
+        outputs: ``.npz`` file to write, whole or not at all.
+        threads: of the session; None for what affinity and the container allow.
+        fallback: let ONNX Runtime take regions whose own backend is missing here.
+        repeat: how many more calls to time.
+
+    Raises:
+        ArtifactError, BackendError, FeedError: it cannot be opened, fed or run.
+        OSError: ``outputs`` cannot be written.
+    """
+    from graphopt.driver.feed_files import load_feeds
+    from graphopt.measure.stats import summarize
+    from graphopt.measure.worker import run_block
+    from graphopt.runtime.session import load
+    from graphopt.targets.threads import available_threads
+
+    feeds = load_feeds(inputs)
+    session = load(artifact, threads=threads, fallback=fallback)
+    results = session.run(feeds)
+    if outputs is not None:
+        save_outputs(outputs, results)
+    summary = None
+    if repeat:
+        block = run_block(partial(session.run, feeds), repeat, min(_SETTLE, repeat))
+        summary = summarize(block["samples_ns"])
+    return RunResult(results, summary, threads or available_threads())
+
+
+def save_outputs(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
+    """Write arrays under their own names, in one step; types NumPy's format lacks become float32.
+
+    Raises:
+        FeedError: a name that cannot be a file's inside the archive.
+        OSError: the file cannot be written; nothing is left behind.
+    """
+    import numpy as np
+
+    target = Path(path)
+    handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+            for name, array in arrays.items():
+                if "\0" in name or not name:
+                    raise FeedError(f"the output name {name!r} cannot be stored in an .npz file")
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, _storable(array), allow_pickle=False)
+        Path(scratch).chmod(0o644)
+        Path(scratch).replace(target)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def _storable(array: Array) -> Array:
+    import numpy as np
+
+    if array.dtype == object:
+        return array.astype(np.str_)
+    if array.dtype.isbuiltin == 2:  # bfloat16, float8, int4: registered by ml_dtypes
+        return array.astype(np.float32)
+    return array
