@@ -1,0 +1,48 @@
+# The levels: the same kernel sources, once for each instruction set. One line per level, slowest
+# first: gk_isa enumerator, namespace, flags. What the flags allow is what cpu/isa.cpp asks the CPU for.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(GRAPHOPT_BASELINE_FLAGS -march=x86-64 -mtune=generic)
+  set(GRAPHOPT_LEVELS
+      "GK_ISA_X86_64|x86_64|-march=x86-64"
+      "GK_ISA_AVX2|avx2|-march=x86-64-v3"
+      "GK_ISA_AVX2_VNNI|avx2_vnni|-march=x86-64-v3,-mavxvnni"
+      "GK_ISA_AVX512|avx512|-march=x86-64-v4,-mprefer-vector-width=512"
+      "GK_ISA_AVX512_VNNI|avx512_vnni|-march=x86-64-v4,-mprefer-vector-width=512,-mavx512vnni"
+      "GK_ISA_AVX512_VNNI_BF16|avx512_vnni_bf16|-march=x86-64-v4,-mprefer-vector-width=512,-mavx512vnni,-mavx512bf16"
+  )
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(GRAPHOPT_BASELINE_FLAGS -march=armv8-a)
+  set(GRAPHOPT_LEVELS
+      "GK_ISA_NEON|neon|-march=armv8-a" "GK_ISA_NEON_DOTPROD|neon_dotprod|-march=armv8.2-a+dotprod"
+      "GK_ISA_NEON_DOTPROD_BF16|neon_dotprod_bf16|-march=armv8.2-a+dotprod+bf16"
+  )
+else()
+  message(FATAL_ERROR "graphopt's kernels know x86-64 and aarch64, not ${CMAKE_SYSTEM_PROCESSOR}")
+endif()
+
+# Builds SOURCES once per level that the compiler knows, appends the objects to TARGET and writes the
+# list of levels to built_levels.inc, which cpu/isa.cpp reads.
+function(graphopt_add_levels TARGET)
+  set(built "")
+  foreach(line IN LISTS GRAPHOPT_LEVELS)
+    string(REPLACE "|" ";" fields "${line}")
+    list(GET fields 0 enumerator)
+    list(GET fields 1 level)
+    list(GET fields 2 flags)
+    string(REPLACE "," " " check "${flags}")
+    check_cxx_compiler_flag("${check}" GRAPHOPT_COMPILES_${level})
+    if(NOT GRAPHOPT_COMPILES_${level})
+      message(WARNING "this compiler does not know ${check}: no ${level} kernels; a newer one gives them")
+      continue()
+    endif()
+    string(REPLACE "," ";" flags "${flags}")
+    add_library(${TARGET}_${level} OBJECT ${ARGN})
+    target_compile_options(${TARGET}_${level} PRIVATE ${flags})
+    target_compile_definitions(${TARGET}_${level} PRIVATE GK_LEVEL=level_${level})
+    target_link_libraries(${TARGET}_${level} PRIVATE graphopt_options)
+    target_sources(${TARGET} PRIVATE $<TARGET_OBJECTS:${TARGET}_${level}>)
+    string(APPEND built "GK_BUILT(${enumerator}, level_${level})\n")
+  endforeach()
+  file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/generated/built_levels.inc" CONTENT "${built}")
+  target_include_directories(${TARGET} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/generated")
+endfunction()

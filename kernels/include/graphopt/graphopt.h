@@ -1,0 +1,263 @@
+/* graphopt.h: the C ABI of graphopt's native core.
+ *
+ * Every kernel is one function, `int gk_<op>(const gk_call *)`. The caller owns every byte: inputs,
+ * outputs, workspace and threads are handed in, nothing is allocated and nothing is kept. Tensors
+ * have the memory layout of DLPack v1 (DLDevice, DLDataType, DLTensor), so one crosses between
+ * graphopt and any other DLPack library by a pointer cast; this header includes nothing of DLPack.
+ *
+ * Compatibility: within one GK_ABI_VERSION structs only grow at their end and `gk_call.struct_size`
+ * says how much of one the caller knows. A change of meaning raises GK_ABI_VERSION.
+ *
+ * Threads: every function here may be called from any thread at any time. A kernel writes only to
+ * its outputs and its workspace.
+ */
+#ifndef GRAPHOPT_GRAPHOPT_H_
+#define GRAPHOPT_GRAPHOPT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(GRAPHOPT_SHARED) && defined(__GNUC__)
+#define GK_API __attribute__((visibility("default")))
+#else
+#define GK_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GK_ABI_VERSION 1
+#define GK_VERSION_MAJOR 0
+#define GK_VERSION_MINOR 1
+#define GK_VERSION_PATCH 0
+
+/* Data and workspace that a caller allocates should start on a multiple of this many bytes. Kernels
+ * take any alignment that suits the dtype; this one is the fast one. */
+#define GK_ALIGNMENT 64
+
+/* ---- status ------------------------------------------------------------------------------- */
+
+typedef enum gk_status {
+  GK_OK = 0,
+  GK_INVALID_ARGUMENT = 1,    /* the call is malformed: counts, shapes, sizes, null pointers */
+  GK_UNSUPPORTED = 2,         /* well-formed, but this kernel has no code for the dtype or layout */
+  GK_UNSUPPORTED_ISA = 3,     /* the instruction set is unknown, not built in, or not on this CPU */
+  GK_WORKSPACE_TOO_SMALL = 4, /* ask with gk_call.workspace_needed first */
+  GK_UNKNOWN_KERNEL = 5,      /* gk_find_kernel: no kernel of that name */
+  GK_CANCELLED = 6,           /* gk_parallel.run did not run every chunk */
+  GK_SYSTEM_ERROR = 7         /* the operating system refused memory or a thread */
+} gk_status;
+
+/* One English sentence for a status, without a full stop; never null. */
+GK_API const char *gk_status_text(int status);
+
+/* GK_ABI_VERSION the library was built with. */
+GK_API uint32_t gk_abi_version(void);
+
+/* "major.minor.patch" of the library. */
+GK_API const char *gk_version(void);
+
+/* ---- tensors (DLPack v1 layout) ----------------------------------------------------------- */
+
+typedef enum gk_device_type { GK_CPU = 1, GK_CUDA = 2, GK_CUDA_HOST = 3 } gk_device_type;
+
+typedef struct gk_device { /* = DLDevice */
+  int32_t device_type;     /* gk_device_type */
+  int32_t device_id;
+} gk_device;
+
+typedef enum gk_type_code {
+  GK_INT = 0,
+  GK_UINT = 1,
+  GK_FLOAT = 2,
+  GK_BFLOAT = 4,
+  GK_BOOL = 6
+} gk_type_code;
+
+typedef struct gk_dtype { /* = DLDataType */
+  uint8_t code;           /* gk_type_code */
+  uint8_t bits;
+  uint16_t lanes; /* 1 */
+} gk_dtype;
+
+typedef struct gk_tensor { /* = DLTensor */
+  void *data;
+  gk_device device;
+  int32_t ndim;
+  gk_dtype dtype;
+  int64_t *shape;   /* [ndim], elements */
+  int64_t *strides; /* [ndim], elements; null: row-major and compact */
+  uint64_t byte_offset;
+} gk_tensor;
+
+/* ---- instruction sets --------------------------------------------------------------------- */
+
+/* The levels kernels are built for. GK_ISA_BEST is the fastest one that was built in and that this
+ * CPU and operating system support; numbers are stable, new levels are appended. */
+typedef enum gk_isa {
+  GK_ISA_BEST = 0,
+  GK_ISA_X86_64 = 1,               /* SSE2: what every x86-64 has */
+  GK_ISA_AVX2 = 2,                 /* AVX2, FMA, F16C, BMI: x86-64-v3 */
+  GK_ISA_AVX2_VNNI = 3,            /* + AVX-VNNI */
+  GK_ISA_AVX512 = 4,               /* AVX-512 F, BW, CD, DQ, VL: x86-64-v4 */
+  GK_ISA_AVX512_VNNI = 5,          /* + AVX512-VNNI */
+  GK_ISA_AVX512_VNNI_BF16 = 6,     /* + AVX512-BF16 */
+  GK_ISA_NEON = 7,                 /* Advanced SIMD: what every aarch64 has */
+  GK_ISA_NEON_DOTPROD = 8,         /* + int8 dot products */
+  GK_ISA_NEON_DOTPROD_BF16 = 9,    /* + bfloat16 dot products */
+  GK_ISA_COUNT = 10
+} gk_isa;
+
+/* Name of a level as targets spell it ("avx512-vnni-bf16"), or null for an unknown number. */
+GK_API const char *gk_isa_name(int32_t isa);
+
+/* Level of a name, or -1. "best" is GK_ISA_BEST. */
+GK_API int32_t gk_isa_from_name(const char *name);
+
+/* Whether kernels for the level were built into this library. */
+GK_API int gk_isa_built(int32_t isa);
+
+/* Whether the level was built in and this CPU and operating system run it. */
+GK_API int gk_isa_supported(int32_t isa);
+
+/* The level GK_ISA_BEST stands for here. */
+GK_API int32_t gk_isa_best(void);
+
+/* ---- the CPU ------------------------------------------------------------------------------ */
+
+typedef struct gk_cpu {
+  char vendor[16];     /* cpuid's, "AuthenticAMD"; "implementer-0x41" on aarch64; may be empty */
+  char model_name[64]; /* cpuid's brand string without padding; may be empty */
+  int32_t family;      /* x86: display family, model, stepping; */
+  int32_t model;       /* aarch64: architecture, part number, revision (MIDR) */
+  int32_t stepping;
+} gk_cpu;
+
+GK_API void gk_identify_cpu(gk_cpu *cpu);
+
+/* Name of the index-th instruction-set feature that this CPU has and its operating system enables,
+ * spelt as Linux spells it in /proc/cpuinfo ("avx512_bf16"), or null past the last one. */
+GK_API const char *gk_cpu_feature(int32_t index);
+
+/* ---- calls -------------------------------------------------------------------------------- */
+
+typedef enum gk_attribute_kind {
+  GK_ATTRIBUTE_INT = 1,
+  GK_ATTRIBUTE_FLOAT = 2,
+  GK_ATTRIBUTE_STRING = 3,
+  GK_ATTRIBUTE_INTS = 4,
+  GK_ATTRIBUTE_FLOATS = 5
+} gk_attribute_kind;
+
+typedef struct gk_attribute {
+  const char *name;
+  int32_t kind;   /* gk_attribute_kind: which member of `value` holds it */
+  int32_t length; /* of the arrays; 1 for a scalar; bytes of the string */
+  union {
+    int64_t i;
+    double f;
+    const char *s;
+    const int64_t *ints;
+    const double *floats;
+  } value;
+} gk_attribute;
+
+/* A tile record: what the tuner chose. `values` are the parameters in the order the kernel's
+ * template declares them; a null record means the kernel's own untuned default. */
+typedef struct gk_tile {
+  const int64_t *values;
+  int32_t count;
+} gk_tile;
+
+/* Scratch memory: contents undefined before and after the call. */
+typedef struct gk_workspace {
+  void *data;
+  size_t size; /* bytes */
+} gk_workspace;
+
+/* Work for one chunk [begin, end); `worker` is in [0, workers) and no two chunks running at the
+ * same time have the same one. */
+typedef void (*gk_body)(void *context, int64_t begin, int64_t end, int32_t worker);
+
+/* The caller's threads. `run` cuts [0, count) into chunks of at least `grain` (the last may be
+ * shorter), calls `body` once for each on some thread, returns when all are done: 0, or non-zero
+ * when some were not run. A null gk_parallel means: run serially on the calling thread. */
+typedef struct gk_parallel {
+  void *pool;
+  int32_t workers; /* at least 1 */
+  int (*run)(void *pool, int64_t count, int64_t grain, gk_body body, void *context);
+} gk_parallel;
+
+typedef struct gk_call {
+  uint32_t abi_version; /* GK_ABI_VERSION */
+  uint32_t struct_size; /* sizeof(gk_call) as the caller knows it */
+  const gk_tensor *inputs;
+  const gk_tensor *outputs; /* the structs are const, the data they point at is written */
+  const gk_attribute *attributes;
+  int32_t input_count;
+  int32_t output_count;
+  int32_t attribute_count;
+  int32_t isa;               /* gk_isa; GK_ISA_BEST unless a person or a test forces one */
+  const gk_tile *tile;       /* null: untuned default */
+  gk_workspace workspace;    /* {null, 0} where the kernel needs none */
+  const gk_parallel *parallel; /* null: serial */
+  size_t *workspace_needed;  /* non-null: check the call, store the bytes of workspace it would
+                                need, compute nothing, return GK_OK */
+} gk_call;
+
+typedef int (*gk_kernel)(const gk_call *call);
+
+/* The kernel `name` ("stream_copy") for one level, resolved once so that an executor pays no
+ * dispatch per call; the returned function ignores gk_call.isa.
+ * GK_UNKNOWN_KERNEL, GK_UNSUPPORTED_ISA, or GK_OK with *kernel set. */
+GK_API int gk_find_kernel(const char *name, int32_t isa, gk_kernel *kernel);
+
+/* Name of kernel `index`, or null past the last one. */
+GK_API const char *gk_kernel_name(int32_t index);
+
+/* ---- kernels: each file kernels/cpu/<op>.cpp opens with its formula and layout -------------- */
+
+GK_API int gk_fma_peak(const gk_call *call);
+GK_API int gk_stream_copy(const gk_call *call);
+GK_API int gk_stream_read(const gk_call *call);
+
+/* ---- the machine's ceilings ----------------------------------------------------------------- */
+
+/* A measured rate: operations, bytes or cycles per second, over `samples` repetitions. */
+typedef struct gk_measurement {
+  double median;
+  double low;
+  double high;
+  int32_t samples;
+  int32_t threads;
+} gk_measurement;
+
+typedef struct gk_measure_options {
+  int32_t threads; /* 1 to 4096: run the same work on all at once; rates are their sum */
+  int32_t samples; /* odd; 1 to 10001 */
+  double seconds;  /* aimed-at time of one sample: above 0, at most 10 */
+} gk_measure_options;
+
+/* Arithmetic peak of a level: multiplications and additions per second, counted separately, out
+ * of registers. dtype: float32, float64, bfloat16 (dot into float32) or int8 (u8·s8 or s8·s8 dot
+ * into int32). GK_UNSUPPORTED where the level has no instruction for the dtype. */
+GK_API int gk_measure_peak(int32_t isa, gk_dtype dtype, const gk_measure_options *options,
+                           gk_measurement *result);
+
+/* Bandwidth over a working set of `bytes` per thread (a copy's is half source, half destination; a
+ * multiple of 128).
+ * kernel: "stream_copy" counts bytes read plus bytes written, "stream_read" bytes read; traffic a
+ * cache adds of its own (write-allocate) is not counted. */
+GK_API int gk_measure_bandwidth(int32_t isa, const char *kernel, size_t bytes,
+                                const gk_measure_options *options, gk_measurement *result);
+
+/* Clock of the core under a scalar load, in cycles per second: a chain of dependent additions,
+ * one cycle each. */
+GK_API int gk_measure_clock(const gk_measure_options *options, gk_measurement *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* GRAPHOPT_GRAPHOPT_H_ */
