@@ -183,9 +183,9 @@ class Comparison:
         reason = self.failed.get(name, f"there are: {known}")
         raise UsageError(f"no measurement of an engine '{name}': {reason}")
 
-    def ratio(self, name: str) -> Ratio:
-        """Baseline time / engine time with its interval and the noise it must be judged by."""
-        measured = self._against_baseline(self.engine(name))
+    def ratio(self, name: str, *, over: str | None = None) -> Ratio:
+        """How many times faster ``name`` is than ``over`` (the baseline by default), with interval and noise."""
+        measured = self._interval(self.engine(over or self.baseline), self.engine(name))
         control = self.control_interval()
         return Ratio(
             median=measured.value,
@@ -199,7 +199,7 @@ class Comparison:
 
     def control_interval(self) -> Interval | None:
         """The ratio of the baseline to itself, 1 on a perfect machine; None without control."""
-        return self._against_baseline(self.control) if self.control else None
+        return self._interval(self.engine(self.baseline), self.control) if self.control else None
 
     @property
     def noise(self) -> float:
@@ -225,6 +225,5 @@ class Comparison:
             "conditions": self.conditions.to_json(),
         }
 
-    def _against_baseline(self, measured: Measured) -> Interval:
-        base = self.engine(self.baseline)
-        return paired_ratio(base.block_medians, measured.block_medians, seed=self.conditions.seed)
+    def _interval(self, slow: Measured, fast: Measured) -> Interval:
+        return paired_ratio(slow.block_medians, fast.block_medians, seed=self.conditions.seed)
