@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,8 +67,7 @@ def run(
         repeat: how many more calls to time.
 
     Raises:
-        ArtifactError, BackendError, FeedError: it cannot be opened, fed or run.
-        OSError: ``outputs`` cannot be written.
+        ArtifactError, BackendError, FeedError: it cannot be opened, fed or run, or ``outputs`` not written.
     """
     from graphopt.driver.feed_files import load_feeds
     from graphopt.measure.stats import summarize
@@ -93,25 +91,32 @@ def save_outputs(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
     """Write arrays under their own names, in one step; types NumPy's format lacks become float32.
 
     Raises:
+        ArtifactError: the file cannot be written; nothing is left behind.
         FeedError: a name that cannot be a file's inside the archive.
-        OSError: the file cannot be written; nothing is left behind.
     """
-    import numpy as np
+    from graphopt.artifact.atomic import install, remove, sibling
+    from graphopt.artifact.replace import write_error
 
     target = Path(path)
-    handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    scratch = sibling(target)
     try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
-            for name, array in arrays.items():
-                if "\0" in name or not name:
-                    raise FeedError(f"the output name {name!r} cannot be stored in an .npz file")
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, _storable(array), allow_pickle=False)
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(target)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+        _write(scratch, arrays)
+        install(scratch, target)
+    except OSError as error:
+        raise write_error(target, error) from error
+    finally:
+        remove(scratch)
+
+
+def _write(path: Path, arrays: Mapping[str, Array]) -> None:
+    import numpy as np
+
+    with zipfile.ZipFile(path, "x", allowZip64=True) as archive:
+        for name, array in arrays.items():
+            if "\0" in name or not name:
+                raise FeedError(f"the output name {name!r} cannot be stored in an .npz file")
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, _storable(array), allow_pickle=False)
 
 
 def _storable(array: Array) -> Array:
