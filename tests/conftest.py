@@ -37,3 +37,16 @@ class Zoo:
 def zoo() -> Zoo:
     """``zoo("ppocr_cls")`` is the model's path; ``zoo.feeds("ppocr_cls", 0)`` its inputs."""
     return Zoo()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the numbers that tests recorded under ``suite: what``, summed over tests and processes."""
+    totals: dict[str, int] = {}
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            if ": " in name and isinstance(value, int):
+                totals[name] = totals.get(name, 0) + value
+    if totals:
+        terminalreporter.section("counts")
+        for name, value in totals.items():
+            terminalreporter.write_line(f"{name:<60} {value:>8,}")
