@@ -1,13 +1,18 @@
-"""What a backend is: availability, claims, legalisation, build. Loading lives in its ``load.py``."""
+"""What a backend is: availability, claims, legalisation, build. Loading lives in its ``load.py``.
+
+A backend is a package with two modules: ``backend.py`` holds the compiler side, ``BACKEND``, and
+``load.py`` the runtime side, ``load`` (see ``executable.Loader``), which imports no compiler room.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import onnx_ir as ir
+
+from graphopt.backends.serialize import WeightSink
 
 if TYPE_CHECKING:
     from graphopt.pipeline.pass_base import Pass
@@ -58,13 +63,13 @@ class BuildOptions:
     Attributes:
         target: the machine built for.
         threads: intra-op threads the result should use.
-        weights: file in the artifact that holds the weights the region refers to, or None when
-            the region's tensors are still in memory.
+        weights: takes the region's large weights, so that they are stored once in the artifact;
+            None keeps them inside the blob.
     """
 
     target: Target
     threads: int
-    weights: Path | None = None
+    weights: WeightSink | None = None
 
 
 @dataclass(frozen=True)
@@ -85,13 +90,18 @@ class Blob:
 class Backend(Protocol):
     """One way of running regions."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The name placement tables and region files carry."""
 
     def availability(self) -> Available | Unavailable:
         """Whether the runtime behind this backend is there; never raises, imports only when asked."""
 
     def claims(self, node: ir.Node, target: Target) -> Claim:
-        """Whether this backend can run ``node`` on ``target``."""
+        """Whether this backend can run ``node`` on ``target``.
+
+        A node with subgraphs is claimed with everything inside it, or not at all.
+        """
 
     def legalize(self, target: Target) -> Sequence[Pass]:
         """The passes that rewrite a region into the spelling that runs fastest here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -49,3 +49,35 @@ class Executable(Protocol):
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Compute every output; raises FeedError or BackendError."""
+
+
+@dataclass(frozen=True)
+class RegionBlob:
+    """A region as it comes out of an artifact.
+
+    Attributes:
+        data: the bytes ``build`` made, mapped.
+        options: the JSON ``build`` left beside them; untrusted.
+        weights: the artifact's weights file, mapped, or None.
+        threads: threads one run may use, the caller included.
+        target: the machine the artifact was compiled for, as JSON.
+        folder: the artifact's own path: the only place a loader may read files from.
+    """
+
+    data: memoryview
+    options: Mapping[str, Any]
+    weights: memoryview | None
+    threads: int
+    target: Mapping[str, Any]
+    folder: str
+
+
+class Loader(Protocol):
+    """``load`` of a backend's ``load.py``."""
+
+    def __call__(self, blob: RegionBlob) -> Executable:
+        """Open a region.
+
+        Raises BackendError when the runtime is missing, or when the region was built for hardware
+        this machine does not have: then the hint says how to recompile.
+        """

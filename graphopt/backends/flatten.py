@@ -12,7 +12,7 @@ from graphopt.backends.inline import inline_functions
 from graphopt.backends.serialize import INLINE_BELOW
 
 
-def flatten(model: ir.Model, *, lift_from: int = INLINE_BELOW) -> ir.Model:
+def flatten(model: ir.Model, *, inline: bool = True, lift_from: int = INLINE_BELOW) -> ir.Model:
     """The model without local functions and without large constants below the main graph.
 
     Returns:
@@ -21,13 +21,16 @@ def flatten(model: ir.Model, *, lift_from: int = INLINE_BELOW) -> ir.Model:
 
     Args:
         model: any level.
+        inline: False leaves local functions, and the constants inside them, as they are.
         lift_from: bytes from which a constant of a subgraph or Constant node is lifted. External
             tensors are lifted whatever their size: no runtime resolves them there.
     """
-    if not model.functions and not _has_large_inner_constants(model, lift_from):
+    inline = inline and bool(model.functions)
+    if not inline and not _has_large_inner_constants(model, lift_from):
         return model
     flat = model.clone()
-    inline_functions(flat)
+    if inline:
+        inline_functions(flat)
     _lift_constants(flat, lift_from)
     return flat
 

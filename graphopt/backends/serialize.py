@@ -14,6 +14,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.errors import BackendError
+from graphopt.ir.signature import restore, signature_of
 
 Array = npt.NDArray[np.generic]
 
@@ -75,8 +76,8 @@ def serialize(
         tensor = value.const_value
         if name in overrides:
             tensor = _override(value, overrides.pop(name))
-        if tensor is not None and sink is not None and _is_large(tensor, inline_below):
-            tensor = _moved_out(name, tensor, sink)
+        if tensor is not None:
+            tensor = _stored(name, tensor, sink if _is_large(tensor, inline_below) else None)
         initializers.append(value if tensor is value.const_value else _with_tensor(value, tensor))
     if overrides:
         raise BackendError(f"the model has no initializer '{next(iter(overrides))}' to override")
@@ -91,6 +92,7 @@ def serialize(
         metadata_props=graph.metadata_props,
     )
     proto = ir.serde.serialize_model(cast("ir.ModelProtocol", _OuterView(model, view)))
+    restore(proto, signature_of(model))
     return bytes(proto.SerializeToString())
 
 
@@ -98,11 +100,13 @@ def _is_large(tensor: ir.TensorProtocol, inline_below: int) -> bool:
     return tensor.dtype != ir.DataType.STRING and tensor.nbytes >= inline_below
 
 
-def _moved_out(name: str, tensor: ir.TensorProtocol, sink: WeightSink) -> ir.TensorProtocol:
-    placed = sink.place(name, tensor)
-    if placed is None:
-        return tensor
-    return ir.ExternalTensor(sink.location, *placed, tensor.dtype, shape=_static(tensor.shape), name=name)
+def _stored(name: str, tensor: ir.TensorProtocol, sink: WeightSink | None) -> ir.TensorProtocol:
+    """The tensor as the protobuf will hold it: a reference into the sink's file, or the bytes themselves."""
+    if sink is not None and (placed := sink.place(name, tensor)) is not None:
+        return ir.ExternalTensor(sink.location, *placed, tensor.dtype, shape=_static(tensor.shape), name=name)
+    if isinstance(tensor, ir.ExternalTensor):
+        return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=name)
+    return tensor
 
 
 def _static(shape: ir.ShapeProtocol) -> ir.Shape:
@@ -112,9 +116,8 @@ def _static(shape: ir.ShapeProtocol) -> ir.Shape:
 def _override(value: ir.Value, array: Array) -> ir.TensorProtocol:
     old = value.const_value
     if old is not None and tuple(array.shape) != tuple(old.shape.numpy()):
-        raise ValueError(
-            f"override of '{value.name}' has shape {array.shape}, not {tuple(old.shape.numpy())}"
-        )
+        shapes = f"{list(array.shape)} instead of {list(old.shape.numpy())}"
+        raise BackendError(f"the override of initializer '{value.name}' has shape {shapes}")
     return ir.Tensor(array, dtype=None if old is None else old.dtype, name=value.name)
 
 

@@ -1,0 +1,64 @@
+"""A model's inputs and outputs as the manifest lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx_ir as ir
+
+from graphopt.backends.executable import TensorInfo
+from graphopt.ir.signature import Dims, Signature, raw_dims, signature_of
+
+
+def model_signature(model: ir.Model) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Inputs and outputs of ``model`` in its order; inputs with a default value are optional.
+
+    Dims are those the model's author declared, where the compiler works with cleaned ones.
+    """
+    defaults = model.graph.initializers
+    declared = signature_of(model) or Signature({}, {})
+    inputs = tuple(
+        tensor_info(value, declared.inputs, optional=value.name in defaults) for value in model.graph.inputs
+    )
+    return inputs, tuple(tensor_info(value, declared.outputs) for value in model.graph.outputs)
+
+
+def tensor_info(
+    value: ir.Value, declared: Mapping[str, Dims | None] | None = None, *, optional: bool = False
+) -> TensorInfo:
+    """Name, dtype and shape of one value; ``declared`` dims by value name win over symbolic ones."""
+    name = value.name or ""
+    actual = raw_dims(value.shape)
+    wanted = (declared or {}).get(name)
+    if actual is not None and wanted is not None and len(actual) == len(wanted):
+        actual = tuple(a if isinstance(a, int) else w for a, w in zip(actual, wanted, strict=True))
+    shape = None if actual is None else tuple(None if d == -1 else d for d in actual)
+    return TensorInfo(name, _type_text(value.type), shape, optional)
+
+
+def _type_text(kind: ir.TypeProtocol | None) -> str:
+    """``float32`` for a tensor, ``seq(tensor(float32))`` and the like for the rest."""
+    match kind:
+        case None:
+            return "undefined"
+        case ir.TensorType():
+            return dtype_name(kind.dtype)
+        case ir.SequenceType():
+            return f"seq({_inner_text(kind.elem_type)})"
+        case ir.OptionalType():
+            return f"optional({_inner_text(kind.elem_type)})"
+        case _:
+            return f"{type(kind).__name__}({dtype_name(kind.dtype)})"
+
+
+def _inner_text(kind: ir.TypeProtocol) -> str:
+    return f"tensor({dtype_name(kind.dtype)})" if isinstance(kind, ir.TensorType) else _type_text(kind)
+
+
+_RENAMED = {"float": "float32", "double": "float64"}
+
+
+def dtype_name(dtype: ir.DataType) -> str:
+    """The name a numpy user knows: ``float32``, ``bool``, ``bfloat16`` …"""
+    name = dtype.name.lower()
+    return _RENAMED.get(name, name)

@@ -1,0 +1,90 @@
+"""The ONNX Runtime backend: the baseline every other one must beat, and the fallback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavailable
+from graphopt.backends.flatten import flatten
+from graphopt.backends.onnxruntime.session import FIX, import_onnxruntime
+from graphopt.backends.onnxruntime.weights import can_attach
+from graphopt.backends.serialize import WeightSink, serialize
+from graphopt.errors import BackendError
+
+if TYPE_CHECKING:
+    from graphopt.pipeline.pass_base import Pass
+    from graphopt.targets.target import Target
+
+
+@dataclass(frozen=True)
+class OnnxRuntimeBackend:
+    """Runs whatever ONNX Runtime runs; says so node by node only where it is certain not to."""
+
+    name: str = "onnxruntime"
+
+    def availability(self) -> Available | Unavailable:
+        """Whether the onnxruntime package can be imported."""
+        try:
+            return Available(str(import_onnxruntime().__version__))
+        except BackendError as error:
+            return Unavailable(error.message, error.hint)
+        except Exception as error:
+            # A broken native library raises whatever it likes while being imported.
+            return Unavailable(f"onnxruntime cannot be imported: {error}", FIX)
+
+    def claims(self, node: ir.Node, target: Target) -> Claim:
+        """Every node of a domain it has operators for; its verdict on the version comes when building."""
+        if target.kind != "cpu":
+            return Claim(False, f"it is set up for CPU targets, not {target.kind}")
+        for inner in (node, *_inner_nodes(node)):
+            if inner.domain not in _DOMAINS:
+                return Claim(False, f"it has no operator {inner.domain}::{inner.op_type}")
+        return Claim(True)
+
+    def legalize(self, target: Target) -> Sequence[Pass]:  # noqa: ARG002 (part of the protocol)
+        """Nothing yet: canonical spellings run as they are."""
+        return ()
+
+    def build(self, region: ir.Model, options: BuildOptions) -> Blob:
+        """ONNX bytes whose large weights lie in ``weights.bin``, and the table that finds them."""
+        sink = None if options.weights is None else _Recorder(options.weights)
+        data = serialize(flatten(region), sink)
+        return Blob(self.name, data, {"initializers": sink.table} if sink is not None and sink.table else {})
+
+
+BACKEND = OnnxRuntimeBackend()
+
+_DOMAINS = frozenset(
+    ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.training", "ai.onnx.preview.training")
+) | {"com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"}
+
+
+def _inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
+    for attr in node.attributes.values():
+        if attr.type == ir.AttributeType.GRAPH and not attr.is_ref():
+            yield from attr.as_graph().all_nodes()
+        elif attr.type == ir.AttributeType.GRAPHS and not attr.is_ref():
+            for graph in attr.as_graphs():
+                yield from graph.all_nodes()
+
+
+class _Recorder:
+    """Passes weights on to the artifact and notes where each initializer went."""
+
+    def __init__(self, sink: WeightSink) -> None:
+        self._sink = sink
+        self.location = sink.location
+        self.table: dict[str, object] = {}
+
+    def place(self, name: str, tensor: ir.TensorProtocol) -> tuple[int, int] | None:
+        """Place the tensor, unless the loader could not hand it to a session."""
+        if not can_attach(int(tensor.dtype)):
+            return None
+        placed = self._sink.place(name, tensor)
+        if placed is not None:
+            self.table[name] = [int(tensor.dtype), placed[0], [int(d) for d in tensor.shape.numpy()]]
+        return placed
