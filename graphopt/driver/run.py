@@ -73,7 +73,6 @@ def run(
     from graphopt.measure.stats import summarize
     from graphopt.measure.worker import run_block
     from graphopt.runtime.session import load
-    from graphopt.targets.threads import available_threads
 
     feeds = load_feeds(inputs)
     session = load(artifact, threads=threads, fallback=fallback)
@@ -84,7 +83,7 @@ def run(
     if repeat:
         block = run_block(partial(session.run, feeds), repeat, min(_SETTLE, repeat))
         summary = summarize(block["samples_ns"])
-    return RunResult(results, summary, threads or available_threads())
+    return RunResult(results, summary, session.threads)
 
 
 def save_outputs(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
