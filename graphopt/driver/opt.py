@@ -177,6 +177,7 @@ def optimize(
     Raises:
         ModelError, UsageError, PassError: see ``graphopt.errors``.
     """
+    from graphopt.driver.runners import evaluator
     from graphopt.pipeline.instruments import VerifyEach
 
     steps = pipeline(passes, level=level, disabled=disabled)
@@ -184,9 +185,3 @@ def optimize(
     watchers = (*instruments, VerifyEach()) if verify_each else tuple(instruments)
     return optimize_model(imported, steps, evaluate=evaluator(), instruments=watchers).model
 
-
-def evaluator() -> RunnerFactory | None:
-    """What folds constants: ONNX Runtime when it is there, so that folded bits are the oracle's bits."""
-    from graphopt.backends import onnxruntime_runner
-
-    return onnxruntime_runner(optimise=False, threads=1)

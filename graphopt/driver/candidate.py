@@ -1,0 +1,160 @@
+"""A candidate: the model after some pipeline, placed, built, written and opened, ready to be judged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphopt.driver.opt import Optimized, optimize_model
+from graphopt.errors import BackendError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphopt.artifact.writer import ArtifactWriter
+    from graphopt.backends.base import Backend
+    from graphopt.pipeline.manager import Step
+    from graphopt.pipeline.protocols import Instrument, RunnerFactory
+    from graphopt.placement.place import Placement
+    from graphopt.runtime.session import Session
+    from graphopt.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way of compiling the model.
+
+    Attributes:
+        optimized: the model and what the passes did.
+        placement: which backend runs which region.
+        path: the artifact, complete but for its report.
+    """
+
+    optimized: Optimized
+    placement: Placement
+    path: Path
+
+
+@dataclass
+class Workshop:
+    """Builds the candidates of one compile.
+
+    Attributes:
+        imported: the model as imported; never changed.
+        target: the machine compiled for.
+        threads: intra-op threads.
+        scratch: an existing folder for candidates; its owner removes it.
+        backends: in order of preference.
+        evaluate: folds constants.
+        instruments: watchers of the first pipeline run; later ones only repeat parts of it.
+        strict: a node that falls back is an error.
+    """
+
+    imported: ir.Model
+    target: Target
+    threads: int
+    scratch: Path
+    backends: Sequence[Backend]
+    evaluate: RunnerFactory | None
+    instruments: Sequence[Instrument] = ()
+    strict: bool = False
+    _built: int = 0
+
+    def build(self, steps: tuple[Step, ...]) -> Candidate:
+        """Run ``steps`` over a copy of the model and build the result.
+
+        Raises:
+            PassError: a pass failed.
+            BackendError: no backend takes some node, or one refuses its region.
+        """
+        instruments = self.instruments if self._built == 0 else ()
+        self._built += 1
+        optimized = optimize_model(
+            self.imported.clone(), steps, target=self.target, evaluate=self.evaluate, instruments=instruments
+        )
+        path = self.scratch / f"candidate{self._built}.gopt"
+        placement = self._write(optimized.model, path)
+        return Candidate(optimized, placement, path)
+
+    def open(self, candidate: Candidate) -> Session:
+        """The candidate as its user will run it; raises BackendError when it cannot be opened."""
+        from graphopt.runtime.session import load
+
+        return load(candidate.path, threads=self.threads)
+
+    def _write(self, model: ir.Model, path: Path) -> Placement:
+        from graphopt.artifact.writer import ArtifactWriter
+
+        with ArtifactWriter(path, writer=program()) as writer:
+            placement = self.add_regions(writer, model)
+            commit(writer, model, self, {})
+        return placement
+
+    def add_regions(self, writer: ArtifactWriter, model: ir.Model) -> Placement:
+        """Place ``model``, build its regions and add them to ``writer``."""
+        from graphopt.backends.base import BuildOptions
+        from graphopt.pipeline.context import PassContext
+        from graphopt.pipeline.manager import PassManager
+        from graphopt.placement.extract import extract_region
+        from graphopt.placement.place import place
+
+        placement = place(model, self.backends, self.target, strict=self.strict)
+        by_name = {backend.name: backend for backend in self.backends}
+        for region in placement.regions:
+            backend = by_name[region.backend]
+            piece = extract_region(placement.model, region)
+            PassManager(tuple(backend.legalize(self.target))).run(piece, PassContext(target=self.target))
+            blob = backend.build(piece, BuildOptions(self.target, self.threads, writer.weights))
+            writer.add_region(blob, region.inputs, region.outputs)
+        return placement
+
+
+def commit(writer: ArtifactWriter, model: ir.Model, workshop: Workshop, details: Mapping[str, Any]) -> None:
+    """Finish an artifact of ``model``: the signature is the model's own."""
+    from graphopt.backends.signature import model_inputs, model_outputs
+
+    writer.commit(
+        inputs=model_inputs(model),
+        outputs=model_outputs(model),
+        target=workshop.target.to_json(),
+        threads=workshop.threads,
+        details=details,
+    )
+
+
+def program() -> str:
+    """Name and version of this program, as artifacts name their writer."""
+    from graphopt import __version__
+
+    return f"graphopt {__version__}"
+
+
+def usable_backends(target: Target) -> list[Backend]:
+    """The backends that are there, in order of preference.
+
+    Raises:
+        BackendError: none is; the message carries the fix.
+    """
+    from graphopt.backends import all_backends
+    from graphopt.backends.base import Available, Unavailable
+
+    found: list[Backend] = []
+    missing: list[Unavailable] = []
+    for backend in all_backends():
+        answer = backend.availability()
+        if isinstance(answer, Available):
+            found.append(backend)
+        else:
+            missing.append(answer)
+    if not found:
+        reason = missing[0] if missing else Unavailable("no backend is installed", "pip install 'graphopt[cpu]'")
+        raise BackendError(f"nothing can run models for {target.kind} here: {reason.reason}", reason.fix)
+    return found
+
+
+def scratch_parent(output: Path) -> Path:
+    """Where candidates are built: beside the output, so that the last step is a rename."""
+    return Path(os.path.abspath(output)).parent  # noqa: PTH100 (resolve would follow a symlink)

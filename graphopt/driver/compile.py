@@ -1,0 +1,293 @@
+"""``compile``: a model goes in; an artifact, checked equal and measured no slower, comes out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from graphopt.driver.candidate import Workshop, commit, program, scratch_parent, usable_backends
+from graphopt.driver.equal import Settled, settle
+from graphopt.driver.fast import Race, ablate, no_slower
+from graphopt.driver.opt import DEFAULT_LEVEL, import_model, pipeline
+from graphopt.driver.replay import Decisions, recorded_decisions
+from graphopt.errors import UsageError
+from graphopt.report.record import CompileReport, Measurement
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphopt.driver.opt import Constants, Source
+    from graphopt.equality.oracle import Inputs, Oracle
+    from graphopt.pipeline.manager import Step
+    from graphopt.pipeline.protocols import Instrument
+
+EqualityMode = Literal["default", "relaxed", "off"]
+DEFAULT_MEASURE_SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What a person can ask of one compile.
+
+    Attributes:
+        target: ``cpu``, ``cpu:avx2``, a named target ….
+        level: 0 to 3; which passes run when ``passes`` is None.
+        passes: a pipeline string, or passes.
+        disabled: passes or groups to leave out.
+        shapes: fixed input shapes, as texts or ``{input: dims}``.
+        constants: inputs frozen to a value.
+        inputs: the person's own feeds, for equality and measurement: an ``.npz`` path, a mapping or
+            several mappings; None derives them from the graph.
+        threads: intra-op threads; None takes what affinity and the container allow.
+        equality: ``default``, ``relaxed`` (32 times the noise floor) or ``off``.
+        measure: race the result against the input, and never ship a slower one.
+        measure_each: also measure what each pass is worth.
+        measure_seconds: budget of one comparison of two engines.
+        strict: a node that falls back to another backend is an error.
+        replay: an earlier artifact whose decisions are repeated without measuring.
+        instruments: watchers of the pipeline.
+        progress: called with one line when a stage begins.
+    """
+
+    target: str = "cpu"
+    level: int = DEFAULT_LEVEL
+    passes: str | Sequence[object] | None = None
+    disabled: tuple[str, ...] = ()
+    shapes: Sequence[str] | Mapping[str, Sequence[int | str]] | None = None
+    constants: Constants | None = None
+    inputs: Inputs | None = None
+    threads: int | None = None
+    equality: EqualityMode = "default"
+    measure: bool = True
+    measure_each: bool = False
+    measure_seconds: float = DEFAULT_MEASURE_SECONDS
+    strict: bool = False
+    replay: str | os.PathLike[str] | None = None
+    instruments: Sequence[Instrument] = ()
+    progress: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True)
+class CompileResult:
+    """An artifact and the account of how it came about.
+
+    Attributes:
+        path: the ``.gopt`` folder.
+        report: everything that was decided, and why.
+    """
+
+    path: Path
+    report: CompileReport
+
+
+def compile_model(
+    model: Source, *, output: str | os.PathLike[str] | None = None, **options: Any
+) -> CompileResult:
+    """Compile a model into an artifact.
+
+    Args:
+        model: a path, the bytes of a model, an ``onnx.ModelProto`` or an ``onnx_ir.Model``.
+        output: the artifact to write; None puts it beside the model, ``model.onnx`` → ``model.gopt``.
+        **options: the fields of :class:`CompileOptions`.
+
+    Returns:
+        The artifact's path and the report.
+
+    Raises:
+        ModelError: the model is damaged or invalid.
+        BackendError: nothing here can run it.
+        EqualityError: even without any pass the backend changes the answer.
+        UsageError: the options contradict one another or the model.
+        ArtifactError: the output cannot be written. Nothing half-written is left behind.
+    """
+    from graphopt.ir.memory import memory_guard
+
+    chosen = _options(options)
+    where = _output_path(model, output)
+    with memory_guard("the compilation"):
+        return _Compilation(model, where, chosen).run()
+
+
+def _options(options: Mapping[str, Any]) -> CompileOptions:
+    try:
+        chosen = CompileOptions(**options)
+    except TypeError as error:
+        raise UsageError(f"compile: {error}".replace("CompileOptions.__init__() ", "")) from None
+    if chosen.equality not in ("default", "relaxed", "off"):
+        raise UsageError(f"there is no equality mode {chosen.equality!r}", "default, relaxed or off")
+    if chosen.measure_each and not chosen.measure:
+        raise UsageError("measure_each without measuring", "drop --no-measure")
+    return chosen
+
+
+def _output_path(model: Source, output: str | os.PathLike[str] | None) -> Path:
+    if output is not None:
+        return Path(output)
+    if isinstance(model, str | os.PathLike):
+        return Path(model).with_suffix(".gopt")
+    raise UsageError("a model in memory has no name to derive the artifact's from", "give output=")
+
+
+@dataclass
+class _Compilation:
+    """One compile, stage by stage."""
+
+    source: Source
+    output: Path
+    options: CompileOptions
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> CompileResult:
+        from graphopt.artifact.replace import check_replaceable
+        from graphopt.driver.runners import evaluator
+        from graphopt.targets.parse import parse_target
+        from graphopt.targets.threads import available_threads
+
+        # What is cheap to refuse is refused before minutes are spent.
+        check_replaceable(Path(os.path.abspath(self.output)))  # noqa: PTH100
+        target = parse_target(self.options.target)
+        backends = usable_backends(target)
+        decisions = recorded_decisions(self.options.replay) if self.options.replay is not None else None
+        steps = self._steps(decisions)
+        threads = self.options.threads or (decisions.threads if decisions else None) or available_threads()
+        with self._stage("import"):
+            imported = import_model(
+                self.source, shapes=self.options.shapes, constants=self.options.constants
+            )
+        with tempfile.TemporaryDirectory(
+            prefix=f".{self.output.name}.", dir=scratch_parent(self.output)
+        ) as folder:
+            workshop = Workshop(
+                imported=imported,
+                target=target,
+                threads=threads,
+                scratch=Path(folder),
+                backends=backends,
+                evaluate=evaluator(),
+                instruments=self.options.instruments,
+                strict=self.options.strict,
+            )
+            return self._in_workshop(workshop, steps, decisions)
+
+    def _in_workshop(
+        self, workshop: Workshop, steps: tuple[Step, ...], decisions: Decisions | None
+    ) -> CompileResult:
+        oracle = self._oracle(workshop.imported)
+        mode = self.options.equality
+        with self._stage("optimise and check"):
+            settled = settle(workshop, steps, oracle, mode)
+        if decisions is not None:
+            settled = replace(settled, dropped=(*decisions.dropped, *settled.dropped))
+        memory: Mapping[str, int] = {}
+        measurement = _unmeasured(decisions)
+        if self.options.measure and decisions is None:
+            with self._stage("measure"):
+                race = self._race(workshop, oracle)
+                raced = no_slower(workshop, settled, oracle, mode, race)
+                settled, measurement, memory = raced.settled, raced.measurement, raced.memory
+        if self.options.measure_each and decisions is None:
+            with self._stage("measure each pass"):
+                rows = ablate(workshop, settled, oracle, mode, race)
+                measurement = replace(measurement, ablation=rows)
+        with self._stage("write"):
+            report = self._write(workshop, settled, measurement, memory)
+        return CompileResult(self.output, report)
+
+    def _steps(self, decisions: Decisions | None) -> tuple[Step, ...]:
+        if decisions is None:
+            return pipeline(self.options.passes, level=self.options.level, disabled=self.options.disabled)
+        return pipeline(decisions.pipeline, disabled=self.options.disabled)
+
+    def _oracle(self, imported: ir.Model) -> Oracle | None:
+        from graphopt.driver.runners import oracle_runner
+        from graphopt.equality.oracle import Oracle
+
+        if self.options.equality == "off":
+            return None
+        with self._stage("run the original"):
+            return Oracle.prepare(imported, oracle_runner, inputs=self.options.inputs)
+
+    def _race(self, workshop: Workshop, oracle: Oracle | None) -> Race:
+        """The input as a file and the feeds both sides get: the largest ones."""
+        from graphopt.driver.feed_files import save_feeds
+
+        feeds = workshop.scratch / "feeds.npz"
+        save_feeds(feeds, self._feeds(workshop.imported, oracle))
+        return Race(
+            self._input_file(workshop),
+            feeds,
+            workshop.threads,
+            self.options.measure_seconds,
+            self._measure_progress if self.options.progress else None,
+        )
+
+    def _feeds(self, imported: ir.Model, oracle: Oracle | None) -> Mapping[str, Any]:
+        from graphopt.driver.runners import oracle_runner
+        from graphopt.equality.feeds import derive_feeds
+        from graphopt.equality.feeds_user import user_feeds
+
+        if oracle is not None:
+            sets = oracle.feeds
+        elif self.options.inputs is not None:
+            sets = user_feeds(imported, self.options.inputs)
+        else:
+            sets = derive_feeds(imported, oracle_runner(imported).run, value_sets=1, seed=0).feeds
+        return max((s.values for s in sets), key=lambda v: sum(a.nbytes for a in v.values()), default={})
+
+    def _input_file(self, workshop: Workshop) -> Path:
+        """The file the person handed in, or what was imported when inputs were fixed or there is no file."""
+        from graphopt.ir.save import save_model
+
+        untouched = not self.options.shapes and not self.options.constants
+        if untouched and isinstance(self.source, str | os.PathLike):
+            return Path(self.source)
+        path = workshop.scratch / "input.onnx"
+        save_model(workshop.imported, path, weights_name="input.bin")
+        return path
+
+    def _write(
+        self,
+        workshop: Workshop,
+        settled: Settled,
+        measurement: Measurement,
+        memory: Mapping[str, int],
+    ) -> CompileReport:
+        from graphopt.artifact.writer import ArtifactWriter
+        from graphopt.driver.compile_report import artifact_details, compile_report
+        from graphopt.report.html import render
+
+        optimized = settled.candidate.optimized
+        with ArtifactWriter(self.output, writer=program()) as writer:
+            workshop.add_regions(writer, optimized.model)
+            writer.add_model(optimized.model)
+            report = compile_report(
+                self.source, self.output, self.options, workshop, settled, measurement, memory, self.seconds
+            )
+            writer.add_file("report.json", report.to_text())
+            writer.add_file("report.html", render(report))
+            commit(writer, optimized.model, workshop, artifact_details(report, settled))
+        return report
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        if self.options.progress:
+            self.options.progress(name)
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def _measure_progress(self, rounds: int, fraction: float) -> None:
+        assert self.options.progress is not None
+        self.options.progress(f"measure: {min(fraction, 1):.0%} ({rounds} rounds)")
+
+
+def _unmeasured(decisions: Decisions | None) -> Measurement:
+    if decisions is not None:
+        return Measurement(decisions.shipped, f"as decided in {decisions.origin}; not measured again")
+    return Measurement("optimised", "not measured")

@@ -1,0 +1,151 @@
+"""Fill the report of a compile, and the part of it that the artifact's manifest repeats."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphopt.report.record import CompileReport, Measurement, Source
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphopt.driver.candidate import Workshop
+    from graphopt.driver.compile import CompileOptions
+    from graphopt.driver.equal import Settled
+    from graphopt.driver.opt import Source as ModelSource
+
+_MOST_REMARKS = 500
+"""A report is for reading; `graphopt opt` prints every remark."""
+
+
+def compile_report(
+    source: ModelSource,
+    output: Path,
+    options: CompileOptions,
+    workshop: Workshop,
+    settled: Settled,
+    measurement: Measurement,
+    memory: Mapping[str, int],
+    seconds: Mapping[str, float],
+) -> CompileReport:
+    """Everything one compile decided, and why."""
+    from graphopt.driver.conditions import versions
+    from graphopt.report.graph_view import graph_view
+    from graphopt.report.summary import summarise
+
+    optimized = settled.candidate.optimized
+    before = _with_shapes(workshop.imported)
+    return CompileReport(
+        source=_source(source, workshop.imported),
+        measurement=measurement,
+        target=workshop.target.to_json(),
+        versions=versions(),
+        options=_options_json(options, workshop),
+        before=summarise(before),
+        after=summarise(optimized.model),
+        effects=tuple(optimized.effects),
+        remarks=tuple(optimized.remarks[:_MOST_REMARKS]),
+        dropped=settled.dropped,
+        placement=tuple(row.to_json() for row in settled.candidate.placement.rows),
+        equality=settled.equality.to_json() if settled.equality is not None else None,
+        memory={"compile peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, **memory},
+        sizes=_sizes(settled.candidate.path, source),
+        seconds=dict(seconds),
+        graphs={"before": graph_view(before), "after": graph_view(optimized.model)},
+        next_command=_next_command(output, measurement, settled),
+    )
+
+
+def artifact_details(report: CompileReport, settled: Settled) -> dict[str, Any]:
+    """What the manifest says about the compile: enough to audit and to repeat it without the report."""
+    from graphopt.pipeline.manager import pipeline_text
+
+    verdict = report.equality
+    return {
+        "source": {"path": report.source.path, "sha256": report.source.sha256},
+        "versions": dict(report.versions),
+        "pipeline": pipeline_text(settled.steps),
+        "passes": [effect.to_json() for effect in report.effects if effect.modified],
+        "dropped": [{"pass": d.pass_text, "reason": d.reason} for d in report.dropped],
+        "placement": list(report.placement),
+        "shipped": {"what": report.measurement.shipped, "reason": report.measurement.reason},
+        "equality": None
+        if verdict is None
+        else {key: verdict[key] for key in ("verdict", "mode", "factor", "ratio", "weak", "not_checkable")},
+        "tuning_records": [],
+    }
+
+
+def _source(source: ModelSource, imported: ir.Model) -> Source:
+    from graphopt.ir.fingerprint import fingerprint
+    from graphopt.ir.walk import num_nodes, weight_bytes
+
+    path = ""
+    if isinstance(source, str | os.PathLike):
+        path = str(Path(source).absolute())
+        with Path(source).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    elif isinstance(source, bytes):
+        digest = hashlib.sha256(source).hexdigest()
+    else:
+        digest = fingerprint(imported)
+    return Source(path, digest, num_nodes(imported), weight_bytes(imported), imported.opset_imports.get("", 0))
+
+
+def _with_shapes(imported: ir.Model) -> ir.Model:
+    """A copy with inferred shapes, so that before and after are counted by the same rules."""
+    from graphopt.errors import GraphoptError
+    from graphopt.ir.shapes import infer_shapes
+
+    copy = imported.clone()
+    try:
+        infer_shapes(copy)
+    except GraphoptError:
+        return imported
+    return copy
+
+
+def _options_json(options: CompileOptions, workshop: Workshop) -> dict[str, Any]:
+    from graphopt.driver.opt import pipeline
+    from graphopt.pipeline.manager import pipeline_text
+
+    asked = pipeline(options.passes, level=options.level, disabled=options.disabled)
+    return {
+        "target": options.target,
+        "level": options.level,
+        "pipeline": pipeline_text(asked),
+        "disabled": list(options.disabled),
+        "shapes": options.shapes if options.shapes is None or not isinstance(options.shapes, Mapping)
+        else {name: list(dims) for name, dims in options.shapes.items()},
+        "constants": sorted(options.constants) if options.constants else [],
+        "inputs": os.fspath(options.inputs) if isinstance(options.inputs, str | os.PathLike) else None,
+        "threads": workshop.threads,
+        "equality": options.equality,
+        "measure": options.measure,
+        "strict": options.strict,
+        "replay": os.fspath(options.replay) if options.replay is not None else None,
+    }
+
+
+def _sizes(artifact: Path, source: ModelSource) -> dict[str, int]:
+    sizes = {
+        str(file.relative_to(artifact)): file.stat().st_size
+        for file in sorted(artifact.rglob("*"))
+        if file.is_file()
+    }
+    if isinstance(source, str | os.PathLike):
+        sizes = {"input": Path(source).stat().st_size, **sizes}
+    return sizes
+
+
+def _next_command(output: Path, measurement: Measurement, settled: Settled) -> str:
+    if settled.dropped:
+        return f"graphopt bisect {output}"
+    if measurement.ratio is None:
+        return f"graphopt bench {output}"
+    return f"graphopt run {output} --inputs in.npz --outputs out.npz"

@@ -1,0 +1,132 @@
+"""Equal by default: a candidate that is not equal loses the guilty pass, by name, until it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphopt.errors import BackendError, EqualityError, PassError
+from graphopt.report.record import Dropped
+
+if TYPE_CHECKING:
+    from graphopt.driver.candidate import Candidate, Workshop
+    from graphopt.equality.oracle import Oracle
+    from graphopt.equality.verdict import EqualityReport
+    from graphopt.pipeline.manager import Step
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A candidate that may be shipped as far as equality goes.
+
+    Attributes:
+        candidate: the candidate.
+        steps: its pipeline.
+        equality: the verdict, None when equality was switched off.
+        dropped: the passes taken out on the way.
+    """
+
+    candidate: Candidate
+    steps: tuple[Step, ...]
+    equality: EqualityReport | None
+    dropped: tuple[Dropped, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A candidate, or why there is none; ``guilty`` when the pass named itself."""
+
+    candidate: Candidate | None = None
+    equality: EqualityReport | None = None
+    problem: Exception | None = None
+    guilty: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.problem is None and (self.equality is None or self.equality.equal)
+
+    @property
+    def reason(self) -> str:
+        if self.problem is not None:
+            return getattr(self.problem, "message", str(self.problem))
+        return self.equality.sentence() if self.equality is not None else ""
+
+
+def settle(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, mode: str) -> Settled:
+    """Build and judge; on failure find the guilty pass, drop it and try again.
+
+    Args:
+        workshop: builds candidates.
+        steps: the pipeline to begin with.
+        oracle: judges; None skips the check.
+        mode: ``default`` or ``relaxed``.
+
+    Raises:
+        EqualityError: the model is not equal to itself even with no pass at all.
+        BackendError: it cannot be built even with no pass at all.
+    """
+    from graphopt.pipeline.manager import flatten, keep_passes
+
+    dropped: list[Dropped] = []
+    while True:
+        attempt = _attempt(workshop, steps, oracle, mode)
+        if attempt.good:
+            assert attempt.candidate is not None
+            return Settled(attempt.candidate, steps, attempt.equality, tuple(dropped))
+        names = list(dict.fromkeys(p.name() for p in flatten(steps)))
+        guilty, why = attempt.guilty, attempt.reason
+        if not guilty:
+            failures = {len(names): attempt}
+
+            def bad(count: int, *, names: Sequence[str] = names, known: dict[int, _Attempt] = failures) -> bool:
+                if count not in known:
+                    kept = keep_passes(steps, frozenset(names[:count]))
+                    known[count] = _attempt(workshop, kept, oracle, mode)
+                return not known[count].good
+
+            count = first_bad(len(names), bad)
+            if count == 0:
+                raise _hopeless(failures[0])
+            guilty, why = names[count - 1], failures[count].reason
+        dropped.append(Dropped(guilty, why))
+        steps = keep_passes(steps, frozenset(names) - {guilty})
+
+
+def first_bad(length: int, bad: Callable[[int], bool]) -> int:
+    """The shortest prefix that is bad, by bisection; ``bad(length)`` is known to hold.
+
+    Takes prefixes to be good up to some length and bad from there on. Where that is not so the
+    answer is still a prefix that is bad while the one before it is good (or 0).
+    """
+    if bad(0):
+        return 0
+    good, wrong = 0, length
+    while wrong - good > 1:
+        middle = (good + wrong) // 2
+        if bad(middle):
+            wrong = middle
+        else:
+            good = middle
+    return wrong
+
+
+def _attempt(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, mode: str) -> _Attempt:
+    try:
+        candidate = workshop.build(steps)
+        session = workshop.open(candidate)
+        return _Attempt(candidate, oracle.judge(session, mode) if oracle else None)
+    except PassError as error:
+        return _Attempt(problem=error, guilty=error.pass_name)
+    except BackendError as error:
+        # A rewrite the backend does not take is as wrong as one that changes the answer.
+        return _Attempt(problem=error)
+
+
+def _hopeless(attempt: _Attempt) -> Exception:
+    if attempt.problem is not None:
+        return attempt.problem
+    return EqualityError(
+        f"the backend alone, with no pass, already changes the answer: {attempt.reason}",
+        "--equality relaxed allows 32 times the noise floor; `graphopt verify` shows each output",
+    )

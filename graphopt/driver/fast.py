@@ -1,0 +1,162 @@
+"""Never slower: the candidate is raced against the input, and what loses is taken out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphopt.driver.equal import Settled, settle
+from graphopt.report.record import Ablation, Dropped, Measurement
+
+if TYPE_CHECKING:
+    from graphopt.driver.candidate import Candidate, Workshop
+    from graphopt.equality.oracle import Oracle
+    from graphopt.measure.engine import Engine
+    from graphopt.measure.records import Comparison, Ratio
+    from graphopt.pipeline.manager import Step
+
+INPUT = "input"
+OPTIMISED = "optimised"
+_MOST_ABLATIONS = 8
+
+
+@dataclass(frozen=True)
+class Race:
+    """What a measurement needs.
+
+    Attributes:
+        model: the input as a file, run by ONNX Runtime with all its optimisations.
+        feeds: ``.npz`` file.
+        threads: of every engine.
+        seconds: budget of one comparison.
+        progress: told now and then how far it is.
+    """
+
+    model: Path
+    feeds: Path
+    threads: int
+    seconds: float
+    progress: Callable[[int, float], None] | None = None
+
+    def run(self, candidates: Mapping[str, Candidate]) -> Comparison:
+        """Measure the input and every candidate in turns, the input twice (A/A control)."""
+        from graphopt.driver.conditions import machine_name
+        from graphopt.driver.engines import artifact_engine, onnxruntime_engine
+        from graphopt.measure.compare import compare
+
+        engines: list[Engine] = [onnxruntime_engine(INPUT, self.model, self.feeds, self.threads)]
+        engines += [artifact_engine(n, c.path, self.feeds, self.threads) for n, c in candidates.items()]
+        return compare(
+            engines,
+            baseline=INPUT,
+            budget_seconds=self.seconds * len(engines) / 2,
+            threads=self.threads,
+            machine=machine_name(),
+            progress=self.progress,
+        )
+
+
+@dataclass(frozen=True)
+class Raced:
+    """What is to be shipped, and the evidence.
+
+    Attributes:
+        settled: the winner.
+        measurement: for the report.
+        memory: peak resident bytes of each engine's process.
+    """
+
+    settled: Settled
+    measurement: Measurement
+    memory: Mapping[str, int]
+
+
+def no_slower(workshop: Workshop, settled: Settled, oracle: Oracle | None, mode: str, race: Race) -> Raced:
+    """Race the candidate; if it lost, try it without each pass in turn, and at worst ship the input."""
+    comparison = race.run({OPTIMISED: settled.candidate})
+    ratio = comparison.ratio(OPTIMISED)
+    if ratio.verdict != "slower":
+        return _raced(settled, comparison, OPTIMISED, "optimised", _sentence(ratio))
+    variants = _without_each(workshop, settled, oracle, mode)
+    if variants:
+        again = race.run({name: variant.candidate for name, variant in variants.items()})
+        best = max(variants, key=lambda name: again.ratio(name).median)
+        if again.ratio(best).verdict != "slower":
+            lost = Dropped(best, f"the whole model was {1 / ratio.median:.2f}x slower than the input with it")
+            winner = replace(variants[best], dropped=(*settled.dropped, lost))
+            return _raced(winner, again, best, "optimised", _sentence(again.ratio(best)))
+    untouched = settle(workshop, (), oracle, mode)
+    reason = f"the optimised model was {1 / ratio.median:.2f}x slower (noise {ratio.noise:.1%})"
+    kept = replace(untouched, dropped=settled.dropped)
+    return _raced(kept, comparison, OPTIMISED, "input", reason)
+
+
+def ablate(workshop: Workshop, settled: Settled, oracle: Oracle | None, mode: str, race: Race) -> tuple[Ablation, ...]:
+    """What each pass that changed something is worth: the model without it against the model with it."""
+    variants = _without_each(workshop, settled, oracle, mode, most=None)
+    if not variants:
+        return ()
+    comparison = race.run({OPTIMISED: settled.candidate, **{n: v.candidate for n, v in variants.items()}})
+    full = comparison.engine(OPTIMISED).block_medians
+    rows = []
+    for name in variants:
+        without = comparison.engine(name).block_medians
+        rows.append(Ablation(name, _pass_ratio(without, full, comparison).to_json()))
+    return tuple(rows)
+
+
+def _pass_ratio(without: Sequence[float], full: Sequence[float], comparison: Comparison) -> Ratio:
+    from graphopt.measure.records import Ratio
+    from graphopt.measure.stats import paired_ratio
+
+    interval = paired_ratio(without, full, seed=comparison.conditions.seed)
+    return Ratio(interval.value, interval.low, interval.high, comparison.noise, interval.n)
+
+
+def _without_each(
+    workshop: Workshop, settled: Settled, oracle: Oracle | None, mode: str, most: int | None = _MOST_ABLATIONS
+) -> dict[str, Settled]:
+    """The candidate without each pass that changed something, those with the most effect first."""
+    from graphopt.pipeline.manager import flatten, keep_passes
+
+    changes: dict[str, int] = {}
+    for effect in settled.candidate.optimized.effects:
+        if effect.modified:
+            name = effect.pass_text.partition("{")[0]
+            changes[name] = changes.get(name, 0) + 1 + abs(effect.nodes_before - effect.nodes_after)
+    names = frozenset(p.name() for p in flatten(settled.steps))
+    variants: dict[str, Settled] = {}
+    for name in sorted(changes, key=lambda n: -changes[n])[:most]:
+        steps: tuple[Step, ...] = keep_passes(settled.steps, names - {name})
+        variant = settle(workshop, steps, oracle, mode)
+        if not variant.dropped:
+            variants[name] = variant
+    return variants
+
+
+def _sentence(ratio: Ratio) -> str:
+    if ratio.verdict == "faster":
+        return f"{ratio.median:.3f}x the speed of the input"
+    return f"as fast as the input within the noise ({ratio.noise:.1%})"
+
+
+def _raced(settled: Settled, comparison: Comparison, name: str, shipped: Any, reason: str) -> Raced:
+    samples = {e.name: tuple(s * 1e-9 for s in e.samples) for e in comparison.engines if e.name in (INPUT, name)}
+    if comparison.control is not None:
+        samples["input (control)"] = tuple(s * 1e-9 for s in comparison.control.samples)
+    if name in samples and name != OPTIMISED:
+        samples[OPTIMISED] = samples.pop(name)
+    memory = {
+        "input peak": comparison.engine(INPUT).peak_rss_bytes,
+        "optimised peak": comparison.engine(name).peak_rss_bytes,
+    }
+    measurement = Measurement(
+        shipped=shipped,
+        reason=reason,
+        ratio=comparison.ratio(name).to_json(),
+        conditions=comparison.conditions.to_json(),
+        samples=samples,
+    )
+    return Raced(settled, measurement, memory)
