@@ -26,7 +26,7 @@ demo: $(VENV)/.cpu
 	@mkdir -p $(DEMO)
 	@$(BIN)/python -m benchmarks.zoo fetch ppocr_cls > $(DEMO)/model.txt
 	@$(BIN)/python -m benchmarks.zoo feeds ppocr_cls $(DEMO)/in.npz
-	$(BIN)/graphopt compile "$$(cat $(DEMO)/model.txt)" --target cpu -o $(DEMO)/ppocr_cls.gopt --force
+	$(BIN)/graphopt compile "$$(cat $(DEMO)/model.txt)" --target cpu -o $(DEMO)/ppocr_cls.gopt
 	$(BIN)/graphopt run $(DEMO)/ppocr_cls.gopt --inputs $(DEMO)/in.npz --outputs $(DEMO)/out.npz --print-time --repeat 100
 	@echo "report: $(DEMO)/ppocr_cls.gopt/report.html"
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from graphopt.cli import options as o
-from graphopt.cli.arrays import parse_constants
 from graphopt.cli.output import note, print_json, table
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def opt(
     from graphopt.ir.text import print_model
 
     steps = driver.pipeline(passes, level=level, disabled=o.split_names(disabled))
-    imported = driver.import_model(model, shapes=shapes, constants=parse_constants(constants))
+    imported = driver.import_model(model, shapes=shapes, constants=constants)
     before = _operators(imported)
     instruments = watchers(
         print_before_all=print_before_all,

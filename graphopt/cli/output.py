@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -35,6 +36,21 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return "  ".join(padded).rstrip()
 
     return "\n".join(map(line, [header, *rows]))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raises ArtifactError."""
+    from graphopt.artifact.atomic import install, remove, sibling
+    from graphopt.artifact.replace import write_error
+
+    scratch = sibling(path)
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        install(scratch, path)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        remove(scratch)
 
 
 def _is_number(cell: str) -> bool:

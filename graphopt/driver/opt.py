@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphopt.targets.target import Target
 
     Source = str | PathLike[str] | bytes | onnx.ModelProto | ir.Model
-    Constants = Mapping[str, npt.NDArray[np.generic]]
+    Constants = Mapping[str, npt.NDArray[np.generic]] | Sequence[str]
 
 DEFAULT_LEVEL = 2
 
@@ -103,7 +103,7 @@ def import_model(
     Args:
         source: a path, the bytes of a model, an ``onnx.ModelProto`` or an ``onnx_ir.Model`` (copied).
         shapes: ``{input: dims}`` or texts like ``x:1x3x224x224``.
-        constants: inputs to freeze to a value.
+        constants: inputs to freeze to a value: arrays by name, or texts like ``sr=16000``.
 
     Raises:
         ModelError: the model is damaged or invalid.
@@ -111,7 +111,7 @@ def import_model(
     """
     import onnx_ir as ir
 
-    from graphopt.ir.freeze import freeze_inputs, set_input_shapes
+    from graphopt.ir.freeze import freeze_inputs, parse_constants, set_input_shapes
     from graphopt.ir.load import load_model
     from graphopt.ir.shape_spec import parse_shape_specs
 
@@ -119,7 +119,8 @@ def import_model(
     if isinstance(source, ir.Model):
         model = model.clone()
     if constants:
-        freeze_inputs(model, constants)
+        values = constants if isinstance(constants, Mapping) else parse_constants(constants, model)
+        freeze_inputs(model, values)
     if shapes:
         dims = shapes if isinstance(shapes, Mapping) else parse_shape_specs(shapes, model)
         set_input_shapes(model, dims)
