@@ -55,14 +55,17 @@ def load_feeds(path: str | os.PathLike[str]) -> dict[str, Array]:
     """
     import numpy as np
 
+    hint = "write it with numpy.savez(path, **{name: array})"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise FeedError(f"'{path}' holds a single array", "save inputs with numpy.savez")
-            members = {name: file[name] for name in file.files}
+        with Path(path).open("rb") as raw:
+            # Asked first: NumPy takes whatever it does not know for a pickle and says so.
+            if not zipfile.is_zipfile(raw):
+                raise FeedError(f"cannot read inputs from '{path}': it is no .npz file", hint)
+            with np.load(raw, allow_pickle=False) as file:
+                members = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise FeedError(f"cannot read inputs from '{path}': {reason}", "write it with numpy.savez") from None
+        raise FeedError(f"cannot read inputs from '{path}': {reason}", hint) from None
     if _INDEX not in members:
         return members
     entries = json.loads(str(members[_INDEX]))
