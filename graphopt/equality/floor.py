@@ -1,0 +1,101 @@
+"""The noise floor of a model: what one rounding error in every weight and input does to each output.
+
+Source of the method: DESIGN, section Equality; it is a Monte-Carlo form of backward error analysis.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from graphopt.equality.arrays import Array, Bools
+from graphopt.equality.compare import comparable, mismatches, size, spread
+from graphopt.equality.tolerance import BIMODAL, PEAK_EPS, RMS_EPS, WEAK_FLOOR, eps, is_float
+
+
+@dataclass
+class OutputFloor:
+    """The noise of one output, gathered run by run.
+
+    ``F`` and ``R`` pool every jittered run of every feed. For outputs that are not floating-point
+    the noise is which elements flip (``flips``, per feed) and how large a share of them does.
+    """
+
+    dtype: np.dtype[np.generic]
+    peak: float = 0.0
+    rms: float = 0.0
+    maxima: dict[int, list[float]] = field(default_factory=dict)
+    deviations: list[float] = field(default_factory=list)
+    flips: dict[int, Bools] = field(default_factory=dict)
+    flip_rate: float = 0.0
+    shape_moves: bool = False
+    _weak: list[str] = field(default_factory=list)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the output is of a floating-point dtype."""
+        return is_float(self.dtype)
+
+    @property
+    def F(self) -> float:  # noqa: N802 - the design's name
+        """``max(max|yₖ - y|, 2ε·max|y|)``."""
+        return max([*self._all_maxima(), PEAK_EPS * eps(self.dtype) * self.peak])
+
+    @property
+    def R(self) -> float:  # noqa: N802 - the design's name
+        """``max(rms(yₖ - y), ε·rms(y))``."""
+        return max([*self.deviations, RMS_EPS * eps(self.dtype) * self.rms])
+
+    def reference(self, y: Array) -> None:
+        """Take the original's output for one feed."""
+        if self.is_float:
+            magnitude = size(y)
+            self.peak = max(self.peak, magnitude.peak)
+            self.rms = max(self.rms, magnitude.rms)
+
+    def jittered(self, feed: int, y: Array, moved: Array) -> None:
+        """Take the jittered original's output ``moved`` for feed number ``feed``."""
+        if comparable(y, moved):
+            self.shape_moves = True
+            return
+        if not self.is_float:
+            self._flip(feed, mismatches(y, moved))
+            return
+        difference = spread(y, moved)
+        self.maxima.setdefault(feed, []).append(difference.max_abs)
+        self.deviations.append(difference.rms)
+        if difference.moved is not None:
+            self._flip(feed, difference.moved)
+
+    def _all_maxima(self) -> list[float]:
+        return [value for runs in self.maxima.values() for value in runs]
+
+    def _flip(self, feed: int, flipped: Bools) -> None:
+        if not flipped.any():
+            return
+        self.flip_rate = max(self.flip_rate, float(np.mean(flipped)))
+        seen = self.flips.get(feed)
+        self.flips[feed] = flipped if seen is None else seen | flipped
+
+    def remark(self, reason: str) -> None:
+        """Add a reason why the check of this output is weak."""
+        if reason not in self._weak:
+            self._weak.append(reason)
+
+    def weaknesses(self) -> tuple[str, ...]:
+        """Why a real difference in this output might pass; empty when the check is strong."""
+        reasons = list(self._weak)
+        if self.shape_moves:
+            reasons.append("its shape depends on rounding")
+        if self.is_float and self.maxima:
+            noisiest = max(self.maxima.values(), key=max)
+            typical, largest = statistics.median(noisiest), max(noisiest)
+            if largest > BIMODAL * max(typical, PEAK_EPS * eps(self.dtype) * self.peak):
+                reasons.append("the noise is bimodal: a rounding error now and then flips a quantised value")
+            if largest > WEAK_FLOOR * self.peak:
+                reasons.append(f"one rounding error moves it by {largest / self.peak:.0%} of its range")
+        if self.flips and not self.is_float:
+            reasons.append(f"rounding errors flip up to {self.flip_rate:.2%} of its elements")
+        return tuple(reasons)

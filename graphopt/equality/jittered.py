@@ -1,0 +1,91 @@
+"""Run the original, and the original with jittered weights, without building a session each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.equality.arrays import Array, flatten_outputs
+from graphopt.equality.jitter import holds_exact_values, jitter
+from graphopt.equality.lift import Lifted, inlined, lift
+from graphopt.errors import BackendError
+from graphopt.pipeline.protocols import Runner, RunnerFactory
+
+Run = Callable[[Mapping[str, Array]], dict[str, Array]]
+
+
+class JitteredModel:
+    """A model whose weights and inputs can be moved by one ulp.
+
+    Memory: the weights as the model holds them, plus one jittered copy while a jitter is in use.
+    """
+
+    def __init__(self, model: ir.Model, make_runner: RunnerFactory) -> None:
+        """Build the session of the original.
+
+        Raises:
+            BackendError: the model cannot be run.
+        """
+        self._make_runner = make_runner
+        self._lifted, self._runner = _build(model, make_runner)
+        self._moved: dict[str, Array] = {}
+
+    @property
+    def num_jittered(self) -> int:
+        """How many weights are moved."""
+        return len(self._lifted.fed) + len(self._lifted.baked)
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs of the original; raises FeedError or BackendError."""
+        return flatten_outputs(self._runner.run({**self._lifted.fed, **feeds}))
+
+    def jittered(self, rng: np.random.Generator) -> Run:
+        """A function like ``run`` for the original with its weights moved, and the inputs at each call.
+
+        The arrays are reused: the previous such function may not be called any more.
+        """
+        for name, array in self._lifted.fed.items():
+            self._moved[name] = jitter(array, rng, self._moved.get(name))
+        runner = self._bake(rng) if self._lifted.baked else self._runner
+
+        def run(feeds: Mapping[str, Array]) -> dict[str, Array]:
+            return flatten_outputs(runner.run({**self._moved, **self.move_inputs(feeds, rng)}))
+
+        return run
+
+    def move_inputs(self, feeds: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+        """The float inputs moved by ±1 ulp; masks, counts and what reaches a shape or index stay."""
+        return {
+            name: array
+            if name in self._lifted.steady_inputs or holds_exact_values(array, is_input=True)
+            else jitter(np.ascontiguousarray(array), rng)
+            for name, array in feeds.items()
+        }
+
+    def _bake(self, rng: np.random.Generator) -> Runner:
+        """A session with jittered constants, for the weights that may not be inputs."""
+        initializers = self._lifted.model.graph.initializers
+        originals = {name: initializers[name].const_value for name in self._lifted.baked}
+        try:
+            for name, array in self._lifted.baked.items():
+                original = originals[name]
+                assert original is not None
+                initializers[name].const_value = ir.Tensor(jitter(array, rng), original.dtype, name=name)
+            return self._make_runner(self._lifted.model)
+        finally:
+            for name, tensor in originals.items():
+                initializers[name].const_value = tensor
+
+
+def _build(model: ir.Model, make_runner: RunnerFactory) -> tuple[Lifted, Runner]:
+    lifted = lift(inlined(model))
+    try:
+        return lifted, make_runner(lifted.model)
+    except BackendError:
+        if not lifted.fed:
+            raise
+    # Some operator insists on constant weights: keep all of them inside.
+    lifted = lift(inlined(model), feed_weights=False)
+    return lifted, make_runner(lifted.model)
