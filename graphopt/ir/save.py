@@ -1,0 +1,219 @@
+"""Write a model: atomically, its weights inside or beside it, never through one big protobuf."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import onnx
+import onnx_ir as ir
+
+from graphopt.errors import ModelError
+from graphopt.ir import walk
+from graphopt.ir.memory import memory_guard
+from graphopt.ir.signature import restore, signature_of
+
+PROTOBUF_LIMIT = (1 << 31) - (1 << 24)
+"""Bytes of weights beyond which a model cannot be one protobuf (2 GB, less room for the graph)."""
+
+ALIGNMENT = 4096
+"""Weights start at multiples of a page, so that runtimes can map them in place."""
+
+
+def save_model(
+    model: ir.Model,
+    path: str | os.PathLike[str],
+    *,
+    weights_name: str | None = None,
+    inline_below: int = 1024,
+) -> None:
+    """Write ``model`` to ``path``; the file appears complete or not at all.
+
+    Args:
+        model: left as it is.
+        path: the ``.onnx`` file to write or replace; its folder must exist.
+        weights_name: file beside ``path`` for the large weights. None keeps them inside, unless they
+            pass 2 GB: then they go to ``<file name>.data``. A tensor used twice is written once.
+        inline_below: tensors of fewer bytes stay inside even then.
+
+    Raises:
+        ModelError: the folder is missing or not writable, the disk is full, or the model cannot be
+            serialised. Nothing is left behind.
+    """
+    path = Path(path)
+    if weights_name is None and walk.weight_bytes(model) > PROTOBUF_LIMIT:
+        weights_name = f"{path.name}.data"
+    if weights_name is not None and (Path(weights_name).name != weights_name or weights_name == path.name):
+        raise ModelError(f"weights cannot go to {weights_name!r}", "name a file in the model's own folder")
+    with memory_guard("saving the model"), _named_errors(path):
+        if weights_name is None:
+            with replacing(path) as file:
+                file.write(to_bytes(model))
+            return
+        large = _large_tensors(model, inline_below)
+        with replacing(path) as file, replacing(path.parent / weights_name) as weights:
+            places = _write_weights(large, weights)
+            file.write(_serialise(model, {key: (weights_name, *place) for key, place in places.items()}))
+
+
+def to_bytes(model: ir.Model) -> bytes:
+    """The whole model, weights included, as a serialised ModelProto.
+
+    Raises:
+        ModelError: its weights pass protobuf's 2 GB, or it cannot be serialised.
+    """
+    size = walk.weight_bytes(model)
+    if size > PROTOBUF_LIMIT:
+        raise ModelError(
+            f"the model's weights take {size >> 20} MiB, one protobuf holds 2 GB",
+            "save it with weights_name= so that they lie in a file of their own",
+        )
+    return _serialise(model, {})
+
+
+def to_proto(model: ir.Model, *, keep_below: int | None = None) -> onnx.ModelProto:
+    """The model as a ModelProto.
+
+    Args:
+        model: left as it is.
+        keep_below: leave out the data of tensors of this many bytes or more (they become external
+            references to nowhere, as inference and printing need only their dims); None keeps all.
+    """
+    if keep_below is None:
+        return _to_proto(model, {})
+    return _to_proto(model, {id(t): ("weights", 0, t.nbytes) for t in _large_tensors(model, keep_below)})
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A temporary file that takes ``path``'s place once written and synced; removed on any failure."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _file_mode(path))  # noqa: PTH101
+        os.replace(temporary, path)  # noqa: PTH105
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+
+
+def _file_mode(path: Path) -> int:
+    """The mode of the file being replaced, or what an ordinary new file would get."""
+    try:
+        return path.stat().st_mode & 0o777
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ir.serde.SerdeError as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise ModelError(f"the model cannot be serialised: {cause}", "verify it with `graphopt opt`") from error
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be written: {error.strerror or error}", "choose a writable folder with room"
+        ) from error
+
+
+def _large_tensors(model: ir.Model, inline_below: int) -> list[ir.TensorProtocol]:
+    return [
+        tensor
+        for tensor in walk.constants(model)
+        if tensor.dtype != ir.DataType.STRING and tensor.nbytes >= max(1, inline_below)
+    ]
+
+
+def _write_weights(tensors: list[ir.TensorProtocol], file: IO[bytes]) -> dict[int, tuple[int, int]]:
+    """Write each tensor once, page-aligned; returns where each lies by the identity of its object."""
+    places: dict[int, tuple[int, int]] = {}
+    offset = 0
+    for tensor in tensors:
+        padding = -offset % ALIGNMENT if tensor.nbytes >= ALIGNMENT else -offset % 64
+        file.write(bytes(padding))
+        offset += padding
+        data = tensor.tobytes()
+        file.write(data)
+        places[id(tensor)] = (offset, len(data))
+        offset += len(data)
+    return places
+
+
+def _serialise(model: ir.Model, elsewhere: dict[int, tuple[str, int, int]]) -> bytes:
+    try:
+        return _to_proto(model, elsewhere).SerializeToString()
+    except ir.serde.SerdeError as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, MemoryError):
+            raise
+        raise ModelError(f"the model cannot be serialised: {cause}", "verify it with `graphopt opt`") from error
+
+
+def _to_proto(model: ir.Model, elsewhere: dict[int, tuple[str, int, int]]) -> onnx.ModelProto:
+    with _references(model, elsewhere):
+        proto = ir.to_proto(model)
+    restore(proto, signature_of(model))
+    return proto
+
+
+@contextmanager
+def _references(model: ir.Model, elsewhere: dict[int, tuple[str, int, int]]) -> Iterator[None]:
+    """While inside, every tensor in ``elsewhere`` is an external reference: (location, offset, length)."""
+    if not elsewhere:
+        yield
+        return
+    undo: list[tuple[ir.Value, ir.TensorProtocol] | tuple[ir.Node, ir.Attr]] = []
+
+    def reference(tensor: ir.TensorProtocol, name: str | None) -> ir.TensorProtocol:
+        location, offset, length = elsewhere[id(tensor)]
+        return ir.ExternalTensor(
+            location, offset, length, tensor.dtype, shape=ir.Shape(tensor.shape), name=name or ""
+        )
+
+    try:
+        for graph in walk.graphs(model):
+            for value in graph.initializers.values() if isinstance(graph, ir.Graph) else ():
+                tensor = value.const_value
+                if tensor is not None and id(tensor) in elsewhere:
+                    undo.append((value, tensor))
+                    value.const_value = reference(tensor, value.name)
+            for node in graph:
+                for name, attribute in list(node.attributes.items()):
+                    replaced = _referenced_attribute(attribute, elsewhere, reference)
+                    if replaced is not None:
+                        undo.append((node, attribute))
+                        node.attributes[name] = replaced
+        yield
+    finally:
+        for owner, original in undo:
+            if isinstance(owner, ir.Value):
+                owner.const_value = original  # type: ignore[assignment]
+            else:
+                owner.attributes[original.name] = original  # type: ignore
+
+
+def _referenced_attribute(attribute: ir.Attr, elsewhere: object, reference: object) -> ir.Attr | None:
+    if attribute.is_ref():
+        return None
+    if attribute.type == ir.AttributeType.TENSOR and id(attribute.value) in elsewhere:  # type: ignore
+        return ir.AttrTensor(attribute.name, reference(attribute.value, attribute.value.name))  # type: ignore
+    if attribute.type == ir.AttributeType.TENSORS and any(id(t) in elsewhere for t in attribute.value):  # type: ignore
+        tensors = [reference(t, t.name) if id(t) in elsewhere else t for t in attribute.value]  # type: ignore
+        return ir.AttrTensors(attribute.name, tensors)
+    return None

@@ -1,0 +1,194 @@
+"""The two libraries that know operator shapes, each asked without letting it touch the model.
+
+Either may fail on a model, crash on a node or return nonsense: what it could say is kept, the rest is
+unknown. Both start from the inputs and constants alone, so a wrong ``value_info`` in the file misleads
+neither.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+
+from graphopt.ir.dims import is_unnamed
+from graphopt.ir.freeze import all_values
+from graphopt.ir.order import subgraphs_of
+from graphopt.ir.save import to_proto
+from graphopt.ir.schemas import STANDARD_DOMAINS
+from graphopt.ir.signature import leaf_shape
+
+logger = logging.getLogger(__name__)
+
+Dim = int | str
+_KEEP_BELOW = 2048  # bytes of a constant that inference may want to read: shapes, axes, small index lists
+_FUNCTIONS = re.compile(r"[A-Za-z_]\w*(?=\()")
+_READABLE_FUNCTIONS = frozenset({"floor", "Max", "Min", "Mod", "max", "min", "mod"})
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What one source says about one value.
+
+    Attributes:
+        type: its type, or None.
+        dims: numbers, names and expressions over the inputs' names; a name the source made up starts
+            with its own prefix. None when the rank is unknown.
+    """
+
+    type: ir.TypeProtocol | None
+    dims: tuple[Dim, ...] | None
+
+
+Facts = dict[ir.Value, Fact]
+Rename = Callable[[str], str]
+
+
+def ask_onnx(model: ir.Model, fresh: Callable[[], str]) -> Facts:
+    """Facts from ``onnx.shape_inference`` run on a weight-stripped copy."""
+    proto = to_proto(model, keep_below=_KEEP_BELOW)
+    _forget(proto.graph, {key[:2] for key in model.functions})
+    try:
+        inferred = onnx.shape_inference.infer_shapes(proto, check_type=False, strict_mode=False, data_prop=True)
+    except Exception as error:  # its exceptions have no common type, and cost only what it could have said
+        logger.debug("onnx.shape_inference gave up: %s", error)
+        return {}
+    known = _symbols(model)
+    rename = _renamer(fresh, lambda name: name not in known)
+    return dict(_read_graph(model.graph, inferred.graph, rename))
+
+
+def ask_symbolic(model: ir.Model, fresh: Callable[[], str]) -> Facts:
+    """Facts from ``onnx_shape_inference``, which calculates with names (``2*seq + 1``)."""
+    import onnx_shape_inference
+
+    copy = model.clone()
+    known = _symbols(model)
+    originals, copies = list(all_values(model)), list(all_values(copy))
+    keep = set(copy.graph.inputs)
+    for value in copies:
+        if value not in keep and not value.is_initializer() and not _is_foreign(value):
+            value.shape = None
+    try:
+        onnx_shape_inference.infer_symbolic_shapes(copy, warn_on_missing=False, adopt_declared_symbols=False)
+    except Exception as error:  # a ValueError from any operator ends it: keep what it found before
+        logger.debug("onnx_shape_inference gave up: %s", error)
+    rename = _renamer(fresh, lambda name: name not in known)
+    return {
+        value: Fact(twin.type, _dims(twin.shape, rename))
+        for value, twin in zip(originals, copies, strict=True)
+        if value not in model.graph.inputs
+    }
+
+
+def _symbols(model: ir.Model) -> set[str]:
+    """The names of dims on the model's inputs: the only ones inference may build on."""
+    return {
+        symbol
+        for value in model.graph.inputs
+        for dim in value.shape or ()
+        if isinstance(dim, ir.SymbolicDim) and dim.value
+        for symbol in re.findall(r"[A-Za-z_]\w*", dim.value)
+    }
+
+
+def _is_foreign(value: ir.Value) -> bool:
+    """Whether an operator made it that no library knows: its declared shape is all there is."""
+    producer = value.producer()
+    return producer is not None and producer.domain not in STANDARD_DOMAINS
+
+
+def _forget(graph: onnx.GraphProto, functions: set[tuple[str, str]]) -> None:
+    """Drop declared shapes of everything a known operator computes."""
+    foreign: set[str] = set()
+    for node in graph.node:
+        if node.domain not in STANDARD_DOMAINS and (node.domain, node.op_type) not in functions:
+            foreign.update(node.output)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _forget(attribute.g, functions)
+            for subgraph in attribute.graphs:
+                _forget(subgraph, functions)
+    kept = [value for value in graph.value_info if value.name in foreign]
+    del graph.value_info[:]
+    graph.value_info.extend(kept)
+    for value in graph.output:
+        if value.name not in foreign and value.type.WhichOneof("value") == "tensor_type":
+            value.type.tensor_type.ClearField("shape")
+
+
+def _read_graph(graph: ir.Graph, proto: onnx.GraphProto, rename: Rename) -> Iterator[tuple[ir.Value, Fact]]:
+    infos = {info.name: info for info in (*proto.value_info, *proto.output)}
+    for node, node_proto in zip(graph, proto.node, strict=True):
+        for value in node.outputs:
+            info = infos.get(value.name or "")
+            if info is not None and value.name:
+                yield value, _read(info, rename)
+        graphs = [
+            g
+            for attribute in node_proto.attribute
+            for g in ([attribute.g] if attribute.HasField("g") else attribute.graphs)
+        ]
+        for subgraph, subproto in zip(subgraphs_of(node), graphs, strict=True):
+            yield from _read_graph(subgraph, subproto, rename)
+
+
+def _read(info: onnx.ValueInfoProto, rename: Rename) -> Fact:
+    try:
+        type_ = ir.serde.deserialize_type_proto_for_type(info.type)
+    except Exception:  # a type the IR lacks
+        return Fact(None, None)
+    if type_ is not None and type_.dtype == ir.DataType.UNDEFINED:
+        type_ = None
+    shape = leaf_shape(info.type)
+    if shape is None:
+        return Fact(type_, None)
+    dims: list[Dim] = []
+    for dim in shape.dim:
+        if dim.WhichOneof("value") == "dim_value" and dim.dim_value >= 0:
+            dims.append(dim.dim_value)
+        else:
+            dims.append(rename(dim.dim_param if dim.WhichOneof("value") == "dim_param" else ""))
+    return Fact(type_, tuple(dims))
+
+
+def _dims(shape: ir.Shape | None, rename: Rename) -> tuple[Dim, ...] | None:
+    if shape is None:
+        return None
+    dims: list[Dim] = []
+    for dim in shape:
+        if isinstance(dim, int):
+            dims.append(dim if dim >= 0 else rename(""))
+        else:
+            dims.append(rename(dim.value or ""))
+    return tuple(dims)
+
+
+def _renamer(fresh: Callable[[], str], made_up: Callable[[str], bool]) -> Rename:
+    """Maps a source's names to ours: inputs' names stay, made-up ones get a name nobody has yet.
+
+    In an expression each made-up symbol is replaced; an expression with a function the IR cannot
+    parse back becomes one made-up name.
+    """
+    given: dict[str, str] = {}
+
+    def symbol(name: str) -> str:
+        return given.setdefault(name, fresh()) if made_up(name) else name
+
+    def rename(text: str) -> str:
+        if text == "":
+            return fresh()
+        if text.isidentifier():
+            return symbol(text)
+        if text in given:
+            return given[text]
+        called = set(_FUNCTIONS.findall(text))
+        if not called <= _READABLE_FUNCTIONS or len(text) > 300 or is_unnamed(text) or "**" in text:
+            return given.setdefault(text, fresh())
+        return re.sub(r"[A-Za-z_]\w*(?!\w*\()", lambda m: symbol(m[0]), text)
+
+    return rename
