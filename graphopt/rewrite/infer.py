@@ -1,0 +1,47 @@
+"""Types and shapes of a new node's outputs, from its inputs."""
+
+from __future__ import annotations
+
+import onnx
+import onnx.shape_inference
+import onnx_ir as ir
+
+from graphopt.rewrite import opfacts
+from graphopt.rewrite.constants import constant_tensor
+
+_SMALL = 1024
+"""Elements: larger constants are data, not shapes, and are not shown to the inference."""
+
+
+def infer_outputs(node: ir.Node, opset: int) -> None:
+    """Set the type and shape of every output that ONNX's inference knows; leave the others alone."""
+    schema = opfacts.schema(node.domain, node.op_type, opset)
+    given = [value for value in node.inputs if value is not None]
+    if schema is None or any(value.type is None or not value.name for value in given):
+        return
+    named = [value for value in node.outputs if not value.name]
+    for index, value in enumerate(named):
+        value.name = f"output_{index}"
+    try:
+        found = onnx.shape_inference.infer_node_outputs(
+            schema,
+            ir.to_proto(node),
+            {str(value.name): ir.to_proto(value).type for value in given},
+            {str(value.name): tensor for value in given if (tensor := _small(value)) is not None},
+            opset_imports=[onnx.helper.make_opsetid(node.domain, opset)],
+        )
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError):
+        return
+    finally:
+        names = [value.name for value in node.outputs]
+        for value in named:
+            value.name = None
+    for name, value in zip(names, node.outputs, strict=True):
+        if name in found:
+            value.type = ir.serde.deserialize_type_proto_for_type(found[name])
+            value.shape = ir.serde.deserialize_type_proto_for_shape(found[name])
+
+
+def _small(value: ir.Value) -> onnx.TensorProto | None:
+    tensor = constant_tensor(value)
+    return None if tensor is None or tensor.size > _SMALL else ir.to_proto(tensor)

@@ -1,0 +1,111 @@
+"""What the driver needs to know about operators: defaults, commutation, broadcasting, types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import onnx
+import onnx.defs
+import onnx_ir as ir
+
+COMMUTATIVE = frozenset(
+    {
+        "Add",
+        "And",
+        "BitwiseAnd",
+        "BitwiseOr",
+        "BitwiseXor",
+        "Equal",
+        "Max",
+        "Mean",
+        "Min",
+        "Mul",
+        "Or",
+        "Sum",
+        "Xor",
+    }
+)
+"""Standard operators whose two inputs may be exchanged."""
+
+BROADCASTING = COMMUTATIVE | {
+    "BitShift",
+    "Div",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "Mod",
+    "PRelu",
+    "Pow",
+    "Sub",
+    "Where",
+}
+"""Standard operators whose inputs are broadcast against one another."""
+
+
+def is_commutative(domain: str, op_type: str) -> bool:
+    """Whether exchanging the two inputs leaves the result unchanged."""
+    return domain == "" and op_type in COMMUTATIVE
+
+
+def is_broadcasting(domain: str, op_type: str) -> bool:
+    """Whether the inputs are broadcast against one another."""
+    return domain == "" and op_type in BROADCASTING
+
+
+@lru_cache(maxsize=4096)
+def schema(domain: str, op_type: str, opset: int) -> onnx.defs.OpSchema | None:
+    """The operator's schema at ``opset``, or None when ONNX does not define it."""
+    try:
+        return onnx.defs.get_schema(op_type, opset, domain)
+    except onnx.defs.SchemaError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def defaults(domain: str, op_type: str, opset: int) -> Mapping[str, ir.Attr]:
+    """The attributes that have a default, by name."""
+    found = schema(domain, op_type, opset)
+    if found is None:
+        return {}
+    return {
+        name: ir.serde.deserialize_attribute(attribute.default_value)
+        for name, attribute in found.attributes.items()
+        if attribute.default_value.type != onnx.AttributeProto.UNDEFINED
+    }
+
+
+def opset_of(graph: ir.Graph | ir.Function, model: ir.Model, domain: str = "") -> int:
+    """The version of ``domain`` that ``graph`` is written in; 0 when it imports none."""
+    own = graph.opset_imports.get(domain) if isinstance(graph, ir.Function) else None
+    return own or model.opset_imports.get(domain) or model.opset_imports.get("ai.onnx", 0)
+
+
+def literal_dtype(
+    node_schema: onnx.defs.OpSchema, index: int, inputs: Sequence[ir.Value | None]
+) -> ir.DataType:
+    """The element type a literal at input ``index`` must have, from the node's other inputs.
+
+    Raises:
+        ValueError: the schema leaves it open, so the rule has to spell it.
+    """
+    wanted = _formal(node_schema, index)
+    for other, value in enumerate(inputs):
+        if value is not None and value.dtype is not None and _formal(node_schema, other) == wanted:
+            return value.dtype
+    if wanted.startswith("tensor("):
+        return ir.DataType[_ELEMENT[wanted[len("tensor(") : -1]]]
+    allowed = [c for c in node_schema.type_constraints if c.type_param_str == wanted]
+    if len(allowed) == 1 and len(allowed[0].allowed_type_strs) == 1:
+        return ir.DataType[_ELEMENT[allowed[0].allowed_type_strs[0][len("tensor(") : -1]]]
+    raise ValueError(f"the type of the literal at input {index} of {node_schema.name} is open; spell it")
+
+
+_ELEMENT = {"float": "FLOAT", "double": "DOUBLE", "int64": "INT64", "int32": "INT32", "bool": "BOOL"}
+
+
+def _formal(node_schema: onnx.defs.OpSchema, index: int) -> str:
+    """The type string of the formal input ``index``; a variadic one repeats."""
+    formal = node_schema.inputs[min(index, len(node_schema.inputs) - 1)]
+    return formal.type_str
