@@ -69,6 +69,22 @@ const Built& find_best() {
   return *best;
 }
 
+const char* feature_name(std::uint64_t features, int32_t index) {
+  struct Name {
+    std::uint64_t bit;
+    const char* name;
+  };
+  static constexpr Name kNames[] = {
+#define GK_FEATURE(bit, id, name) {id, name},
+#include "features.def"
+#undef GK_FEATURE
+  };
+  for (const Name& name : kNames) {
+    if ((features & name.bit) != 0 && index-- == 0) return name.name;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 const KernelTable* supported_table(int32_t isa) {
@@ -102,20 +118,10 @@ int gk_isa_supported(int32_t isa) { return supported_table(isa) != nullptr; }
 
 int32_t gk_isa_best(void) { return find_best().isa; }
 
-const char* gk_cpu_feature(int32_t index) {
-  struct Name {
-    std::uint64_t bit;
-    const char* name;
-  };
-  static constexpr Name kNames[] = {
-#define GK_FEATURE(bit, id, name) {id, name},
-#include "features.def"
-#undef GK_FEATURE
-  };
-  for (const Name& name : kNames) {
-    if ((cpu_features() & name.bit) != 0 && index-- == 0) return name.name;
-  }
-  return nullptr;
+const char* gk_isa_feature(int32_t isa, int32_t index) {
+  return isa >= 0 && isa < GK_ISA_COUNT ? feature_name(kLevels[isa].needs, index) : nullptr;
 }
+
+const char* gk_cpu_feature(int32_t index) { return feature_name(cpu_features(), index); }
 
 }  // extern "C"

@@ -78,6 +78,20 @@ std::vector<std::string> supported_isas() {
   return names;
 }
 
+std::vector<std::string> known_isas() {
+  std::vector<std::string> names;
+  for (int32_t isa = 1; isa < GK_ISA_COUNT; ++isa) names.emplace_back(gk_isa_name(isa));
+  return names;
+}
+
+std::vector<std::string> isa_features(const std::string& name) {
+  const int32_t isa = gk_isa_from_name(name.c_str());
+  if (isa <= 0) throw nb::value_error((quoted(name) + " is not an instruction set graphopt knows").c_str());
+  std::vector<std::string> names;
+  for (int32_t i = 0; gk_isa_feature(isa, i) != nullptr; ++i) names.emplace_back(gk_isa_feature(isa, i));
+  return names;
+}
+
 std::vector<std::string> cpu_features() {
   std::vector<std::string> names;
   for (int32_t i = 0; gk_cpu_feature(i) != nullptr; ++i) names.emplace_back(gk_cpu_feature(i));
@@ -222,6 +236,8 @@ NB_MODULE(_kernels, m) {
   m.def("version", [] { return std::string(gk_version()); }, "Version of the native core.");
   m.def("abi_version", &gk_abi_version, "GK_ABI_VERSION of the C ABI.");
   m.def("kernel_names", &kernel_names, "Names of the kernels, as `call` takes them.");
+  m.def("known_isas", &known_isas, "Every instruction set there is a name for, of any architecture.");
+  m.def("isa_features", &isa_features, "isa"_a, "CPU features an instruction set needs, spelt as in cpu_features().");
   m.def("built_isas", &built_isas, "Instruction sets kernels were built for, slowest first.");
   m.def("supported_isas", &supported_isas, "Those of built_isas() that this CPU and operating system run.");
   m.def("best_isa", [] { return std::string(gk_isa_name(gk_isa_best())); }, "The last of supported_isas().");
@@ -239,8 +255,8 @@ NB_MODULE(_kernels, m) {
         "isa"_a = "best", "Run a kernel on arrays; outputs are written in place.");
   m.def("measure_peak", &measure_peak, "dtype"_a, nb::kw_only(), "isa"_a = "best", "threads"_a = 1, "seconds"_a = 2e-3,
         "samples"_a = 5, "Multiplications plus additions per second.");
-  m.def("measure_bandwidth", &measure_bandwidth, "kernel"_a, "bytes"_a, nb::kw_only(), "isa"_a = "best", "threads"_a = 1,
-        "seconds"_a = 2e-3, "samples"_a = 5, "Bytes per second over a working set of `bytes` per thread.");
+  m.def("measure_bandwidth", &measure_bandwidth, "kernel"_a, "size"_a, nb::kw_only(), "isa"_a = "best", "threads"_a = 1,
+        "seconds"_a = 2e-3, "samples"_a = 5, "Bytes per second over a working set of `size` bytes per thread.");
   m.def("measure_clock", &measure_clock, nb::kw_only(), "seconds"_a = 2e-3, "samples"_a = 5,
         "Cycles per second of the core under a scalar load.");
 }

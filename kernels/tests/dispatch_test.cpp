@@ -1,4 +1,6 @@
 // Names of levels, and the choice of a kernel by name and level.
+#include <algorithm>
+
 #include "check.h"
 
 namespace {
@@ -9,6 +11,30 @@ void names_round_trip() {
   }
   CHECK(gk_isa_name(-1) == nullptr && gk_isa_name(GK_ISA_COUNT) == nullptr);
   CHECK(gk_isa_from_name("sse9") == -1 && gk_isa_from_name("") == -1 && gk_isa_from_name(nullptr) == -1);
+}
+
+std::vector<std::string> features_of(int32_t isa) {
+  std::vector<std::string> names;
+  for (int32_t i = 0; gk_isa_feature(isa, i) != nullptr; ++i) names.emplace_back(gk_isa_feature(isa, i));
+  return names;
+}
+
+void a_level_needs_what_the_one_below_needs() {
+  const auto includes = [](int32_t upper, int32_t lower) {
+    for (const std::string& name : features_of(lower)) {
+      const std::vector<std::string> all = features_of(upper);
+      CHECK_WITH(std::find(all.begin(), all.end(), name) != all.end(), name);
+    }
+    CHECK(features_of(upper).size() > features_of(lower).size());
+  };
+  includes(GK_ISA_AVX2, GK_ISA_X86_64);
+  includes(GK_ISA_AVX2_VNNI, GK_ISA_AVX2);
+  includes(GK_ISA_AVX512, GK_ISA_AVX2);
+  includes(GK_ISA_AVX512_VNNI, GK_ISA_AVX512);
+  includes(GK_ISA_AVX512_VNNI_BF16, GK_ISA_AVX512_VNNI);
+  includes(GK_ISA_NEON_DOTPROD, GK_ISA_NEON);
+  includes(GK_ISA_NEON_DOTPROD_BF16, GK_ISA_NEON_DOTPROD);
+  CHECK(features_of(GK_ISA_BEST).empty() && gk_isa_feature(-1, 0) == nullptr);
 }
 
 void best_is_the_last_supported() {
@@ -56,6 +82,7 @@ void unknown_levels_are_refused() {
 
 void test_dispatch() {
   names_round_trip();
+  a_level_needs_what_the_one_below_needs();
   best_is_the_last_supported();
   kernels_are_found();
   unknown_levels_are_refused();

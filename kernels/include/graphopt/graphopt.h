@@ -115,6 +115,10 @@ GK_API const char *gk_isa_name(int32_t isa);
 /* Level of a name, or -1. "best" is GK_ISA_BEST. */
 GK_API int32_t gk_isa_from_name(const char *name);
 
+/* Name of the index-th CPU feature the level needs, spelt as gk_cpu_feature spells it, or null past
+ * the last one or for an unknown level. Known for every level, built in or not. */
+GK_API const char *gk_isa_feature(int32_t isa, int32_t index);
+
 /* Whether kernels for the level were built into this library. */
 GK_API int gk_isa_built(int32_t isa);
 

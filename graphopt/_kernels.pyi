@@ -1,0 +1,106 @@
+"""graphopt's native core: kernels per instruction set and the machine's measured ceilings."""
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+@final
+class Measurement:
+    """A measured rate per second: median, low and high of the samples."""
+
+    @property
+    def median(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def samples(self) -> int: ...
+    @property
+    def threads(self) -> int: ...
+
+@final
+class CpuIdentity:
+    """Who made this CPU and which one it is."""
+
+    @property
+    def vendor(self) -> str: ...
+    @property
+    def model_name(self) -> str: ...
+    @property
+    def family(self) -> int: ...
+    @property
+    def model(self) -> int: ...
+    @property
+    def stepping(self) -> int: ...
+
+def version() -> str:
+    """Version of the native core."""
+
+def abi_version() -> int:
+    """GK_ABI_VERSION of the C ABI."""
+
+def kernel_names() -> list[str]:
+    """Names of the kernels, as `call` takes them."""
+
+def known_isas() -> list[str]:
+    """Every instruction set there is a name for, of any architecture."""
+
+def isa_features(isa: str) -> list[str]:
+    """CPU features an instruction set needs, spelt as in cpu_features(); ValueError for an unknown one."""
+
+def built_isas() -> list[str]:
+    """Instruction sets kernels were built for, slowest first."""
+
+def supported_isas() -> list[str]:
+    """Those of built_isas() that this CPU and operating system run."""
+
+def best_isa() -> str:
+    """The last of supported_isas()."""
+
+def cpu_features() -> list[str]:
+    """Instruction-set features, spelt as in /proc/cpuinfo."""
+
+def identify_cpu() -> CpuIdentity:
+    """Vendor, model name, family, model and stepping from the CPU itself."""
+
+def call(
+    op: str,
+    inputs: Sequence[npt.NDArray[np.generic]],
+    outputs: Sequence[npt.NDArray[np.generic]],
+    *,
+    attributes: Mapping[str, int] = ...,
+    isa: str = "best",
+) -> None:
+    """Run a kernel on arrays; outputs are written in place. The GIL is released.
+
+    Raises ValueError when the kernel, the instruction set or the arrays do not fit.
+    """
+
+def measure_peak(
+    dtype: str, *, isa: str = "best", threads: int = 1, seconds: float = 0.002, samples: int = 5
+) -> Measurement:
+    """Multiplications plus additions per second.
+
+    dtype: "float32", "float64", "bfloat16" or "int8"; ValueError where the instruction set has no
+    instruction for it. seconds: aimed-at time of one sample; samples: an odd number.
+    """
+
+def measure_bandwidth(
+    kernel: str,
+    size: int,
+    *,
+    isa: str = "best",
+    threads: int = 1,
+    seconds: float = 0.002,
+    samples: int = 5,
+) -> Measurement:
+    """Bytes per second over a working set of `size` bytes per thread, a multiple of 128.
+
+    kernel: "stream_copy" (bytes read plus bytes written) or "stream_read".
+    """
+
+def measure_clock(*, seconds: float = 0.002, samples: int = 5) -> Measurement:
+    """Cycles per second of the core under a scalar load."""

@@ -1,0 +1,71 @@
+"""NVIDIA GPUs of this machine, as the driver's own tool lists them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+_QUERY = ("--query-gpu=name,compute_cap,memory.total,driver_version", "--format=csv,noheader,nounits")
+_TIMEOUT_SECONDS = 20.0  # the driver of an idle GPU can take several to wake up
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU.
+
+    Attributes:
+        name: as its maker calls it.
+        architecture: "sm_90".
+        memory_bytes: of its own memory; 0 where not known.
+        driver: version of the driver.
+    """
+
+    name: str
+    architecture: str
+    memory_bytes: int
+    driver: str
+
+
+@dataclass(frozen=True)
+class GpuQuery:
+    """The GPUs found, and why there are none where there are none.
+
+    Attributes:
+        gpus: in the driver's order.
+        reason: one sentence; empty when GPUs were found.
+    """
+
+    gpus: tuple[Gpu, ...]
+    reason: str
+
+
+def find_gpus() -> GpuQuery:
+    """Ask the driver for its GPUs; never raises. A GPU that CUDA_VISIBLE_DEVICES hides is still listed."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return GpuQuery((), "nvidia-smi is not installed, so there is no NVIDIA driver here")
+    try:
+        done = subprocess.run(
+            (tool, *_QUERY), capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return GpuQuery((), f"nvidia-smi did not answer: {type(error).__name__}")
+    if done.returncode != 0:
+        said = " ".join((done.stdout + " " + done.stderr).split())
+        return GpuQuery((), f"nvidia-smi failed: {said[:200] or f'exit status {done.returncode}'}")
+    gpus = parse_gpus(done.stdout)
+    return GpuQuery(gpus, "" if gpus else "nvidia-smi lists no GPU")
+
+
+def parse_gpus(text: str) -> tuple[Gpu, ...]:
+    """The lines ``name, compute capability, memory in MiB, driver``; other lines are left out."""
+    gpus: list[Gpu] = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.rsplit(",", 3)]
+        if len(cells) != 4 or not (capability := re.fullmatch(r"(\d+)\.(\d)", cells[1])):
+            continue
+        memory = int(cells[2]) << 20 if cells[2].isdigit() else 0
+        gpus.append(Gpu(cells[0], f"sm_{capability[1]}{capability[2]}", memory, cells[3]))
+    return tuple(gpus)
