@@ -47,7 +47,8 @@ def _render(report: DoctorReport) -> Iterator[str]:
     yield f"native     core {report.native}, built for {', '.join(report.built_isas)}"
     if report.gpus:
         for gpu in report.gpus:
-            yield f"GPU        {gpu}"
+            memory = f", {gpu.memory_bytes / 1e9:.0f} GB" if gpu.memory_bytes else ""
+            yield f"GPU        {gpu.name}, {gpu.architecture}{memory}, driver {gpu.driver}"
     else:
         yield f"GPU        none: {report.gpu_reason}"
     yield ""
