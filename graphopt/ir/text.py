@@ -49,6 +49,11 @@ def print_node(node: ir.Node) -> str:
     return _head(node) + _attributes(node, False) + _trailer(node)
 
 
+def attribute_text(attr: ir.Attr) -> str:
+    """The value of an attribute on one line; weights without statistics, subgraphs by their size."""
+    return _attribute(attr, False)
+
+
 def _model_lines(model: ir.Model, statistics: bool) -> Iterator[str]:
     producer = " ".join(filter(None, (model.producer_name, model.producer_version)))
     yield f"model ir_version={model.ir_version}" + (f" producer={_quoted(producer)}" if producer else "")

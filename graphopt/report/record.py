@@ -198,7 +198,7 @@ def _arguments(kind: type[Any], data: Json) -> Json:
     return {f.name: data[f.name] for f in fields(kind) if f.name in data}
 
 
-def _build(kind: type[Any], data: Json) -> Any:
+def _build(kind: type[Any], data: Json | None) -> Any:
     """A ``kind`` from its JSON, or None from None."""
     return None if data is None else kind(**_arguments(kind, data))
 
