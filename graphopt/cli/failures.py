@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -16,7 +17,7 @@ import click
 
 from graphopt.errors import GraphoptError
 
-FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+FAILED, INTERRUPTED, BROKEN_PIPE, TERMINATED = 1, 130, 141, 143
 
 # What native libraries say when memory runs out; none of them raises MemoryError.
 _MEMORY_SIGNS = (
@@ -28,7 +29,26 @@ _MEMORY_SIGNS = (
     "can't start new thread",
     "pthread_create",
 )
+_HELP = {"-h", "--help", "--version"}
+_LEAST_ADDRESS_SPACE = 512 << 20
 _MEMORY_HINT = "raise the memory limit, or use a machine with more memory"
+
+
+class Terminated(BaseException):
+    """Somebody sent SIGTERM: unwind, so that nothing half-written stays behind."""
+
+
+# Ends that are nobody's mistake: a traceback would say nothing.
+_PLAIN = (click.ClickException, click.Abort, KeyboardInterrupt, Terminated)
+
+
+def unwind_on_sigterm() -> None:
+    """Turn SIGTERM into an exception; call it from the main thread."""
+
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
 
 
 def guard(command: click.Command, arguments: Sequence[str]) -> int:
@@ -37,6 +57,8 @@ def guard(command: click.Command, arguments: Sequence[str]) -> int:
     debug = "--debug" in words or os.environ.get("GRAPHOPT_DEBUG", "") not in ("", "0")
     as_json = "--json" in words
     try:
+        if not _HELP.intersection(words):
+            _check_address_space()
         code = command.main(words, prog_name="graphopt", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -45,7 +67,7 @@ def guard(command: click.Command, arguments: Sequence[str]) -> int:
     except BaseException as error:
         if isinstance(error, SystemExit):  # click ends this way when the reader of a pipe has gone
             return _broken_pipe()
-        if debug and not isinstance(error, click.ClickException | click.Abort | KeyboardInterrupt):
+        if debug and not isinstance(error, _PLAIN):
             traceback.print_exc()
         return _report(error, words, as_json)
 
@@ -71,6 +93,8 @@ def _classify(error: BaseException, words: Sequence[str]) -> tuple[int, str, str
         return error.exit_code, _usage_message(error), _help_command(error)
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return INTERRUPTED, "interrupted", "nothing was written"
+    if isinstance(error, Terminated):
+        return TERMINATED, "terminated", "nothing was written"
     if _is_out_of_memory(error):
         return FAILED, "out of memory", _MEMORY_HINT
     if isinstance(error, GraphoptError):
@@ -91,6 +115,19 @@ def _usage_message(error: click.ClickException) -> str:
 def _help_command(error: click.ClickException) -> str:
     ctx = getattr(error, "ctx", None)
     return f"{ctx.command_path} --help" if ctx is not None else "graphopt --help"
+
+
+def _check_address_space() -> None:
+    """Refuse a limit under which loading the libraries already fails: some of them abort the process."""
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
+        have, need = limit >> 20, _LEAST_ADDRESS_SPACE >> 20
+        raise GraphoptError(
+            f"out of memory: this process may use {have} MiB of address space, graphopt needs {need}",
+            f"raise the limit with `ulimit -v {need << 10}` or more",
+        )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
