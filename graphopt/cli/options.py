@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-Decorator = Callable[[Command], Command]
+Command = Callable[..., Any]
 
 PATH = click.Path(path_type=Path)
 
@@ -69,7 +68,7 @@ disable_option = click.option(
 )
 
 
-def level_option(default: int) -> Decorator[Command]:
+def level_option(default: int) -> Callable[[Command], Command]:
     """``-O0`` to ``-O3``."""
     return click.option(
         "-O",
