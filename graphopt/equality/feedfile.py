@@ -1,40 +1,31 @@
-"""Arrays by name in an .npz file, whatever the names.
+"""Read arrays by name from an .npz file, whatever the names; never unpickles.
 
-ONNX names hold ``/``, ``:`` and words like ``file`` that ``numpy.savez`` takes for its own
-arguments; names that a zip archive would garble are escaped. ``numpy.load`` reads the files too.
+Plain files of ``numpy.savez`` are read as they are. Files with an index entry hold arrays under
+numbers, because names such as ``x:0`` or ``file`` do not survive as members, and because numpy
+forgets bfloat16: the index says name, dtype and shape of each.
 """
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from urllib.parse import quote, unquote
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from graphopt.equality.arrays import Array
 from graphopt.errors import FeedError
 
-_ESCAPED = "%"
-_SAFE = " !#$&'()+,-./:;=@[]^_`{}~<>|"
-
-
-def write_npz(path: str | PathLike[str], arrays: Mapping[str, Array]) -> None:
-    """Write arrays; strings become fixed-width unicode, so that nothing needs pickle.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{_member(name)}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, _plain(array), allow_pickle=False)
+_INDEX = "__graphopt_feeds__"
+_HINT = "write one with numpy.savez(path, **{name: array})"
 
 
 def read_npz(path: str | PathLike[str]) -> dict[str, Array]:
-    """Read what ``write_npz`` or ``numpy.savez`` wrote.
+    """The arrays of a file.
 
     Raises:
         FeedError: no such file, or no .npz of plain arrays.
@@ -42,30 +33,24 @@ def read_npz(path: str | PathLike[str]) -> dict[str, Array]:
     file = Path(path)
     if not file.is_file():
         raise FeedError(f"no such inputs file: {file}")
+    if not zipfile.is_zipfile(file):
+        raise FeedError(f"{file} is no .npz file", _HINT)
     try:
         with np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise FeedError(
-                    f"{file} is no .npz file", "write one with numpy.savez(path, **{name: array})"
-                )
-            return {_name(key): archive[key] for key in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise FeedError(f"{file} is no .npz file of plain arrays: {error}") from error
+            members: dict[str, Array] = {key: archive[key] for key in archive.files}
+        if _INDEX not in members:
+            return members
+        entries = json.loads(str(members[_INDEX]))
+        return {entry["name"]: _restore(members[str(i)], entry) for i, entry in enumerate(entries)}
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise FeedError(f"{file} is no .npz file of plain arrays: {reason}", _HINT) from error
 
 
-def _member(name: str) -> str:
-    """``name`` itself where zip keeps it, else percent-escaped behind a mark."""
-    plain = name.isprintable() and not name.startswith(("/", _ESCAPED)) and not name.endswith(".npy")
-    plain = plain and "\\" not in name and ".." not in name.split("/") and name != ""
-    return name if plain else _ESCAPED + quote(name, safe=_SAFE.replace("/", "").replace(".", ""))
-
-
-def _name(member: str) -> str:
-    return unquote(member[1:]) if member.startswith(_ESCAPED) else member
-
-
-def _plain(array: Array) -> Array:
-    if array.dtype.kind in "OS":
-        return array.astype(np.str_)
-    # A dtype numpy does not know (bfloat16) would be written as opaque bytes either way.
-    return array
+def _restore(array: Array, entry: Mapping[str, Any]) -> Array:
+    if entry["dtype"] == "object":
+        return array.astype(object)
+    if array.dtype.name == entry["dtype"]:
+        return array
+    restored: Array = array.view(getattr(ml_dtypes, entry["dtype"])).reshape(entry["shape"])
+    return restored

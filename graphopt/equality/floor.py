@@ -5,7 +5,6 @@ Source of the method: DESIGN, section Equality; it is a Monte-Carlo form of back
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,9 +20,11 @@ class OutputFloor:
 
     ``F`` and ``R`` pool every jittered run of every feed. For outputs that are not floating-point
     the noise is which elements flip (``flips``, per feed) and how large a share of them does.
+    ``quantised`` says that the model rounds its activations to integers on the way.
     """
 
     dtype: np.dtype[np.generic]
+    quantised: bool = False
     peak: float = 0.0
     rms: float = 0.0
     maxima: dict[int, list[float]] = field(default_factory=dict)
@@ -90,12 +91,19 @@ class OutputFloor:
         if self.shape_moves:
             reasons.append("its shape depends on rounding")
         if self.is_float and self.maxima:
-            noisiest = max(self.maxima.values(), key=max)
-            typical, largest = statistics.median(noisiest), max(noisiest)
-            if largest > BIMODAL * max(typical, PEAK_EPS * eps(self.dtype) * self.peak):
-                reasons.append("the noise is bimodal: a rounding error now and then flips a quantised value")
-            if largest > WEAK_FLOOR * self.peak:
-                reasons.append(f"one rounding error moves it by {largest / self.peak:.0%} of its range")
+            reasons += self._noise_weaknesses()
         if self.flips and not self.is_float:
             reasons.append(f"rounding errors flip up to {self.flip_rate:.2%} of its elements")
         return tuple(reasons)
+
+    def _noise_weaknesses(self) -> list[str]:
+        noisiest = max(self.maxima.values(), key=max)
+        unit = PEAK_EPS * eps(self.dtype) * self.peak
+        smallest, largest = max(unit, min(noisiest)), max(noisiest)
+        if self.quantised and largest > BIMODAL * unit:
+            return ["rounding errors flip quantised values, so the noise is bimodal and its floor is high"]
+        if largest > BIMODAL * smallest and largest > WEAK_FLOOR * self.peak:
+            return [f"the noise is bimodal: some rounding errors move it by {largest / self.peak:.1%}"]
+        if largest > WEAK_FLOOR * self.peak:
+            return [f"one rounding error moves it by {largest / self.peak:.1%} of its range"]
+        return []

@@ -13,6 +13,8 @@ from graphopt.equality.lift import Lifted, inlined, lift
 from graphopt.errors import BackendError
 from graphopt.pipeline.protocols import Runner, RunnerFactory
 
+QUANTISERS = ("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "Round")
+
 Run = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
@@ -31,6 +33,13 @@ class JitteredModel:
         self._make_runner = make_runner
         self._lifted, self._runner = _build(model, make_runner)
         self._moved: dict[str, Array] = {}
+
+    @property
+    def quantises(self) -> bool:
+        """Whether activations are rounded to integers on the way, which makes noise jump."""
+        return any(
+            n.op_type in QUANTISERS or "Quant" in n.op_type for n in self._lifted.model.graph.all_nodes()
+        )
 
     @property
     def num_jittered(self) -> int:

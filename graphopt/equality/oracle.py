@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import onnx_ir as ir
@@ -20,7 +20,7 @@ from graphopt.equality.jittered import JitteredModel, Run
 from graphopt.equality.tolerance import MIN_JITTERS, limits
 from graphopt.equality.verdict import EqualityReport, OutputReport, Verdict, judge_output, worst
 from graphopt.errors import GraphoptError, UsageError
-from graphopt.pipeline.protocols import Runner, RunnerFactory
+from graphopt.pipeline.protocols import RunnerFactory
 
 Inputs = str | PathLike[str] | Mapping[str, Array] | Sequence[Mapping[str, Array]]
 
@@ -28,6 +28,13 @@ _EXTRA_ROUNDS = 2
 
 SLOW_SECONDS = 30.0
 """Models whose jittered runs would take longer visit only some feeds with each jitter."""
+
+
+class Candidate(Protocol):
+    """What is judged: a Runner, a Session, anything that computes the outputs from feeds."""
+
+    def run(self, feeds: Mapping[str, Array], /) -> Mapping[str, object]:
+        """Every output by name, in order; raises FeedError or BackendError."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,6 @@ class Oracle:
         outputs: the original's outputs, one mapping per feed; a sequence output is flattened to
             ``name[0]``, ``name[1]`` ….
         floors: output → its noise.
-        output_names: of the model, in order.
         not_checkable: outputs that differ between two runs of the original.
         jitters: jittered runs made, over all feeds.
         notes: what a person should know about the feeds.
@@ -48,7 +54,6 @@ class Oracle:
     feeds: tuple[FeedSet, ...]
     outputs: tuple[dict[str, Array], ...]
     floors: Mapping[str, OutputFloor]
-    output_names: tuple[str, ...]
     not_checkable: tuple[str, ...] = ()
     jitters: int = 0
     notes: tuple[str, ...] = field(default=())
@@ -87,22 +92,20 @@ class Oracle:
         found = _feeds(model, original.run, inputs, value_sets, seed)
         if not found.feeds:
             raise UsageError("no inputs to compare on")
-        floors = {name: OutputFloor(y.dtype) for name, y in found.outputs[0].items()}
-        _references(floors, found)
+        floors = _references(found, original.quantises)
         unsteady = _unsteady(original, found)
         made = _jitter(original, found, floors, jitters, seed)
         return cls(
-            found.feeds, found.outputs, floors, tuple(o.name or "" for o in model.graph.outputs),
-            unsteady, made, found.notes,
+            found.feeds, found.outputs, floors, unsteady, made, found.notes
         )  # fmt: skip
 
-    def judge(self, candidate: Runner, mode: str = "default") -> EqualityReport:
+    def judge(self, candidate: Candidate, mode: str = "default") -> EqualityReport:
         """Whether ``candidate`` computes what the original computes.
 
         A candidate that lacks an output or fails on a feed is judged semantic, not raised.
 
         Args:
-            candidate: takes the original's inputs.
+            candidate: takes the original's inputs and returns its outputs, in order.
             mode: ``default`` or ``relaxed``.
 
         Raises:
@@ -118,8 +121,6 @@ class Oracle:
                 {feed.label: feed.describe() for feed in self.feeds}, self.jitters, reason, self.notes,
             )  # fmt: skip
 
-        if problem := self._signature_problem(candidate):
-            return report(Verdict.SEMANTIC, reason=problem)
         results: list[dict[str, Array]] = []
         for feed, reference in zip(self.feeds, self.outputs, strict=True):
             try:
@@ -127,9 +128,7 @@ class Oracle:
             except GraphoptError as error:
                 return report(Verdict.SEMANTIC, reason=f"it fails on feed '{feed.label}': {error.message}")
             if list(result) != list(reference):
-                return report(
-                    Verdict.SEMANTIC, reason=f"its outputs on feed '{feed.label}' are {list(result)}"
-                )
+                return report(Verdict.SEMANTIC, reason=_other_outputs(list(reference), list(result)))
             results.append(result)
         outputs = tuple(
             judge_output(name, floor, self._pairs(name, results), allowed)
@@ -145,13 +144,15 @@ class Oracle:
             if name in reference
         ]
 
-    def _signature_problem(self, candidate: Runner) -> str:
-        names = tuple(candidate.output_names)
-        if names != self.output_names:
-            return f"its outputs are {list(names)} instead of {list(self.output_names)}"
-        known = set(self.feeds[0].values)
-        extra = [name for name in candidate.input_names if name not in known]
-        return f"it asks for an input '{extra[0]}' that the original does not have" if extra else ""
+
+def _other_outputs(expected: list[str], found: list[str]) -> str:
+    missing = [name for name in expected if name not in found]
+    if missing:
+        return f"it lacks output '{missing[0]}'"
+    extra = [name for name in found if name not in expected]
+    if extra:
+        return f"it has an output '{extra[0]}' that the original lacks"
+    return f"its outputs come in another order: {', '.join(found)}"
 
 
 def _feeds(model: ir.Model, run: Run, inputs: Inputs | None, value_sets: int, seed: int) -> DerivedFeeds:
@@ -161,12 +162,14 @@ def _feeds(model: ir.Model, run: Run, inputs: Inputs | None, value_sets: int, se
     return DerivedFeeds(sets, tuple(run(feed.values) for feed in sets), len(sets))
 
 
-def _references(floors: dict[str, OutputFloor], found: DerivedFeeds) -> None:
+def _references(found: DerivedFeeds, quantised: bool) -> dict[str, OutputFloor]:
+    floors: dict[str, OutputFloor] = {}
     for outputs in found.outputs:
         for name, y in outputs.items():
-            floors.setdefault(name, OutputFloor(y.dtype)).reference(y)
+            floors.setdefault(name, OutputFloor(y.dtype, quantised)).reference(y)
     for name, why in found.uninformative.items():
         floors[name].remark(why)
+    return floors
 
 
 def _unsteady(original: JitteredModel, found: DerivedFeeds) -> tuple[str, ...]:

@@ -31,9 +31,9 @@ RMS_EPS = 1.0
 """The floor of rms d is at least this many ε of the output's rms."""
 
 BIMODAL = 16.0
-"""A floor whose largest run is this many times its median run is bimodal: the check is weak."""
+"""Noise whose largest run is this many times its smallest, on one feed, is bimodal."""
 
-WEAK_FLOOR = 0.05
+WEAK_FLOOR = 0.01
 """A floor above this share of the largest output can hide a real difference: the check is weak."""
 
 
