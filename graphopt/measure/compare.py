@@ -7,20 +7,16 @@ import datetime as dt
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from graphopt.errors import BackendError, UsageError
+from graphopt.errors import UsageError
 from graphopt.measure.engine import Engine
-from graphopt.measure.process import Worker
-from graphopt.measure.records import Block, Comparison, Conditions, Measured
-from graphopt.measure.stats import paired_ratio, summarize
+from graphopt.measure.launch import Launch, Rules, Tally
+from graphopt.measure.records import Comparison, Conditions, Measured
 
-BLOCK_SECONDS = 0.02
-SETTLE_SECONDS = 0.002
-WARM_UP_SECONDS = 0.2
-WARM_UP_CALLS = 3
-LONGEST_BLOCK = 2000
-MAX_ROUNDS = 2000
+# A launch is worth having while loading everything again costs less than this part of the budget.
+LOADING_SHARE = 0.5
 # The interval is looked at every so many rounds: it costs milliseconds.
 _LOOK_EVERY = 5
 
@@ -33,6 +29,7 @@ def compare(
     baseline: str | None = None,
     budget_seconds: float = 10.0,
     min_rounds: int = 10,
+    launches: int = 3,
     control: bool = True,
     precision: float = 0.003,
     threads: int | None = None,
@@ -48,17 +45,21 @@ def compare(
     Each engine lives in a process of its own; the processes are loaded and warmed up one after the
     other. A round runs one block of calls of each, in random order, while all other processes are
     stopped, so that spinning threads disturb nobody. A block takes about 20 ms of the engine's own
-    time, at least one call, after untimed calls that bring its data back into the caches.
+    time, at least one call, after untimed calls that bring its data back into the caches. Two
+    processes of one program differ for good by a percent or two, so everything is started afresh a
+    few times.
 
     Args:
         engines: at least one, with different names.
         baseline: name of the engine the others are compared with; the first by default.
         budget_seconds: wall time for the rounds; loading and warming up come on top. ``min_rounds``
             are run even when they take longer.
-        min_rounds: rounds before anything may stop the comparison.
+        min_rounds: rounds in all before anything may stop the comparison.
+        launches: how often every engine is started; fewer when loading would cost more than half the
+            budget.
         control: run the baseline in a second process, which says what the noise is.
-        precision: stop early once every ratio's 95 % interval is at most ± this fraction wide;
-            0 uses the whole budget.
+        precision: end a launch early once every ratio's 95 % interval within it is at most ± this
+            fraction wide; 0 uses the whole budget.
         threads: what the engines were told, for the record.
         machine: class of the machine, for the record.
         seed: of the order within rounds and of the bootstrap.
@@ -74,38 +75,43 @@ def compare(
             is left behind, in this or any other case.
     """
     base = _check(engines, baseline)
+    twin = f"{base.name} (control)"
+    entries = {engine.name: engine for engine in engines} | ({twin: base} if control else {})
+    rules = Rules(frozenset((base.name, twin)), drop_failing, load_seconds, call_seconds)
+    clock = _Clock(base.name, budget_seconds, min_rounds, precision, seed, progress, max(launches, 1))
+    tallies = {name: Tally() for name in entries}
+    failed: dict[str, str] = {}
+    rng = random.Random(seed)
     began = dt.datetime.now().astimezone().isoformat(timespec="seconds")
     load_before = os.getloadavg()
-    rng = random.Random(seed)
-    with contextlib.ExitStack() as stack:
-        field = _Field(stack, drop=drop_failing, baseline=base.name, limits=(load_seconds, call_seconds))
-        for engine in engines:
-            field.add(engine.name, engine)
-        if control:
-            field.add(_control_name(base.name), base)
-        start = time.monotonic()
-        stopped_by = "rounds"
-        for number in range(1, MAX_ROUNDS + 1):
-            field.round(rng)
-            used = time.monotonic() - start
-            if progress:
-                progress(number, used / budget_seconds if budget_seconds else 1.0)
-            if number < min_rounds:
-                continue
-            if used >= budget_seconds:
-                stopped_by = "budget"
-                break
-            if precision and number % _LOOK_EVERY == 0 and field.widest(seed) <= precision:
-                stopped_by = "precision"
-                break
-        seconds = time.monotonic() - start
-        measured = field.measured()
-    aside = measured.pop(_control_name(base.name), None)
+    calls: dict[str, int] = {}
+    while clock.launches_done < clock.launches:
+        with contextlib.ExitStack() as stack:
+            loading = time.monotonic()
+            present = {name: entries[name] for name in tallies}
+            launch = Launch(
+                clock.launches_done,
+                present,
+                tallies=tallies,
+                failed=failed,
+                rules=rules,
+                rng=rng,
+                stack=stack,
+            )
+            clock.loaded(time.monotonic() - loading)
+            clock.race(launch)
+            launch.finish()
+            calls = launch.block_calls | calls
+    found = {
+        name: Measured(name, tuple(tally.startups), tally.peak_rss_bytes, tuple(tally.blocks))
+        for name, tally in tallies.items()
+    }
+    aside = found.pop(twin, None)
     return Comparison(
         baseline=base.name,
-        engines=tuple(measured.values()),
+        engines=tuple(found.values()),
         control=aside,
-        failed=field.failed,
+        failed=failed,
         conditions=Conditions(
             machine=machine,
             threads=threads,
@@ -113,87 +119,69 @@ def compare(
             load_before=load_before,
             load_after=os.getloadavg(),
             date=began,
-            seconds=seconds,
+            seconds=clock.seconds,
             budget_seconds=budget_seconds,
-            rounds=number,
-            block_calls={name: len(part.blocks[0].samples) for name, part in measured.items()},
+            rounds=clock.rounds,
+            launches=clock.launches_done,
+            block_calls={name: calls[name] for name in found},
             seed=seed,
-            stopped_by=stopped_by,
+            stopped_by="precision" if clock.precise else "budget",
         ),
     )
 
 
-class _Field:
-    """The runners of one race and what they have done so far."""
+@dataclass
+class _Clock:
+    """Shares the budget out among launches and knows when to stop.
 
-    def __init__(
-        self, stack: contextlib.ExitStack, *, drop: bool, baseline: str, limits: tuple[float, float]
-    ) -> None:
-        self.failed: dict[str, str] = {}
-        self._stack = stack
-        self._drop = drop
-        self._vital = {baseline, _control_name(baseline)}
-        self._limits = limits
-        self._baseline = baseline
-        self._workers: dict[str, Worker] = {}
-        self._calls: dict[str, tuple[int, int]] = {}
-        self._blocks: dict[str, list[Block]] = {}
+    Attributes:
+        precise: whether every launch so far ended for its precision.
+        seconds: spent on rounds so far.
+        rounds: done so far.
+        launches_done: how many.
+    """
 
-    def add(self, name: str, engine: Engine) -> None:
-        """Start one engine, warm it up, choose its block length and stop its process."""
-        load, call = self._limits
-        with self._tolerating(name):
-            worker = self._stack.enter_context(Worker(engine, load_seconds=load, call_seconds=call))
-            latency = worker.warm_up(calls=WARM_UP_CALLS, seconds=WARM_UP_SECONDS)
-            worker.stop()
-            self._workers[name] = worker
-            self._calls[name] = block_calls(latency)
-            self._blocks[name] = []
+    baseline: str
+    budget: float
+    min_rounds: int
+    precision: float
+    seed: int
+    progress: Progress | None
+    launches: int
+    precise: bool = True
+    seconds: float = 0.0
+    rounds: int = 0
+    launches_done: int = 0
 
-    def round(self, rng: random.Random) -> None:
-        """One block of each, in random order."""
-        order = list(self._workers)
-        rng.shuffle(order)
-        for name in order:
-            with self._tolerating(name):
-                n, settle = self._calls[name]
-                samples = self._workers[name].run(n, settle=settle)
-                self._workers[name].stop()
-                self._blocks[name].append(Block(summarize(samples).median, samples))
+    def loaded(self, seconds: float) -> None:
+        """Told what loading cost; the first time it decides how many launches can be afforded."""
+        if self.launches_done == 0:
+            affordable = int(self.budget * LOADING_SHARE / max(seconds, 1e-9))
+            self.launches = max(1, min(self.launches, affordable))
 
-    def widest(self, seed: int) -> float:
-        """Half the width of the widest 95 % interval of a ratio, as a fraction of the ratio."""
-        medians = {name: [block.median for block in blocks] for name, blocks in self._blocks.items()}
-        base = medians.pop(self._baseline)
-        found = [paired_ratio(base, other, seed=seed) for other in medians.values()]
-        return max(((one.high - one.low) / 2 / one.value for one in found), default=0.0)
+    def race(self, launch: Launch) -> None:
+        """Run rounds until this launch's share of the budget is used or its ratios are precise."""
+        share = max(self.budget - self.seconds, 0.0) / (self.launches - self.launches_done)
+        least = -(-self.min_rounds // self.launches)
+        start, number, used = time.monotonic(), 0, 0.0
+        while number < least or not self._enough(launch, number, used, share):
+            launch.round()
+            number += 1
+            self.rounds += 1
+            used = time.monotonic() - start
+            if self.progress:
+                spent = (self.seconds + used) / self.budget if self.budget else 1.0
+                self.progress(self.rounds, min(spent, 1.0))
+        self.precise = self.precise and used < share
+        self.seconds += used
+        self.launches_done += 1
 
-    def measured(self) -> dict[str, Measured]:
-        """Everything found; the processes must still be there."""
-        return {
-            name: Measured(name, worker.startup, worker.peak_rss_bytes(), tuple(self._blocks[name]))
-            for name, worker in self._workers.items()
-        }
-
-    @contextlib.contextmanager
-    def _tolerating(self, name: str) -> Iterator[None]:
-        """Set a failing engine aside when that was asked for and the comparison can do without it."""
-        try:
-            yield
-        except BackendError as error:
-            if not self._drop or name in self._vital:
-                raise
-            self.failed[name] = str(error)
-            for table in (self._workers, self._calls, self._blocks):
-                table.pop(name, None)
-
-
-def block_calls(latency_seconds: float) -> tuple[int, int]:
-    """How many calls to time in a block, and how many untimed ones to put before them."""
-    latency = max(latency_seconds, 1e-7)
-    timed = min(max(round(BLOCK_SECONDS / latency), 1), LONGEST_BLOCK)
-    settle = min(max(round(SETTLE_SECONDS / latency), 1), LONGEST_BLOCK // 10)
-    return timed, settle
+    def _enough(self, launch: Launch, number: int, used: float, share: float) -> bool:
+        if used >= share:
+            return True
+        if not self.precision or number % _LOOK_EVERY:
+            return False
+        return launch.widest(self.baseline, self.seed) <= self.precision
 
 
 def _check(engines: Sequence[Engine], baseline: str | None) -> Engine:
@@ -208,7 +196,3 @@ def _check(engines: Sequence[Engine], baseline: str | None) -> Engine:
     if baseline not in by_name:
         raise UsageError(f"the baseline '{baseline}' is not among the engines: {', '.join(by_name)}")
     return by_name[baseline]
-
-
-def _control_name(name: str) -> str:
-    return f"{name} (control)"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from statistics import median
 from typing import Any
 
 from graphopt.errors import UsageError
@@ -28,7 +30,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times faster than the baseline an engine is.
+    """How many times faster than another an engine is.
 
     Attributes:
         median: baseline time / engine time, the median over rounds; above 1 is faster.
@@ -69,10 +71,12 @@ class Block:
     Attributes:
         median: of the samples.
         samples: every timed call, in order.
+        launch: which of the fresh processes of the engine, from 0.
     """
 
     median: float
     samples: tuple[int, ...]
+    launch: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,10 @@ class Conditions:
         seconds: wall time of the rounds, the loading of the engines excluded.
         budget_seconds: what was allowed.
         rounds: how many rounds were completed.
+        launches: how often every engine was started afresh.
         block_calls: timed calls per round of each engine.
         seed: of the order within rounds and of the bootstrap.
-        stopped_by: "precision", "budget" or "rounds".
+        stopped_by: "precision" when every launch ended early for it, else "budget".
     """
 
     machine: str
@@ -103,6 +108,7 @@ class Conditions:
     seconds: float
     budget_seconds: float
     rounds: int
+    launches: int
     block_calls: Mapping[str, int]
     seed: int
     stopped_by: str
@@ -118,15 +124,30 @@ class Measured:
 
     Attributes:
         name: of the engine.
-        startup: how it came up.
-        peak_rss_bytes: most memory its process (and children) held, libraries included.
+        startups: how it came up, once per launch.
+        peak_rss_bytes: most memory a process of it (and children) held, libraries included.
         blocks: one per round.
     """
 
     name: str
-    startup: Startup
+    startups: tuple[Startup, ...]
     peak_rss_bytes: int
     blocks: tuple[Block, ...]
+
+    @property
+    def startup(self) -> Startup:
+        """The median launch, figure by figure."""
+        return Startup(
+            import_seconds=median(one.import_seconds for one in self.startups),
+            load_seconds=median(one.load_seconds for one in self.startups),
+            first_run_seconds=median(one.first_run_seconds for one in self.startups),
+            rss_before_load_bytes=round(median(one.rss_before_load_bytes for one in self.startups)),
+        )
+
+    @property
+    def rounds_by_launch(self) -> tuple[int, ...]:
+        """How many rounds each launch had."""
+        return tuple(Counter(block.launch for block in self.blocks).values())
 
     @property
     def samples(self) -> tuple[int, ...]:
@@ -147,7 +168,7 @@ class Measured:
         out: dict[str, Any] = {
             "name": self.name,
             "latency_ns": self.summary().to_json(),
-            "startup": asdict(self.startup),
+            "startups": [asdict(startup) for startup in self.startups],
             "peak_rss_bytes": self.peak_rss_bytes,
             "block_medians_ns": list(self.block_medians),
         }
@@ -184,7 +205,7 @@ class Comparison:
         raise UsageError(f"no measurement of an engine '{name}': {reason}")
 
     def ratio(self, name: str, *, over: str | None = None) -> Ratio:
-        """How many times faster ``name`` is than ``over`` (the baseline by default), with interval and noise."""
+        """How many times faster ``name`` is than ``over``, by default the baseline."""
         measured = self._interval(self.engine(over or self.baseline), self.engine(name))
         control = self.control_interval()
         return Ratio(
@@ -226,4 +247,9 @@ class Comparison:
         }
 
     def _interval(self, slow: Measured, fast: Measured) -> Interval:
-        return paired_ratio(slow.block_medians, fast.block_medians, seed=self.conditions.seed)
+        return paired_ratio(
+            slow.block_medians,
+            fast.block_medians,
+            groups=slow.rounds_by_launch,
+            seed=self.conditions.seed,
+        )

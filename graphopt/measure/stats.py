@@ -170,23 +170,34 @@ def geometric_mean(ratios: Samples, *, seed: int = 0) -> Interval:
     return Interval(math.exp(logs.value), math.exp(logs.low), math.exp(logs.high), logs.n)
 
 
-def paired_ratio(baseline: Samples, engine: Samples, *, seed: int = 0) -> Interval:
+def paired_ratio(
+    baseline: Samples, engine: Samples, *, groups: Sequence[int] | None = None, seed: int = 0
+) -> Interval:
     """How many times faster ``engine`` is than ``baseline``: the median of round-by-round ratios.
 
     Args:
         baseline: one time per round (the median of a block).
         engine: one time per round, of the same rounds: what slows a whole round cancels.
+        groups: how many rounds each launch of the processes had. Rounds of one launch share what the
+            launch fixed for good (placement in memory), so launches are drawn first and then rounds
+            within them (Kalibera and Jones, *Rigorous benchmarking in reasonable time*, 2013).
         seed: of the bootstrap.
 
     Raises:
-        ValueError: the two are empty or of different length, or a time is not positive.
+        ValueError: the two are empty or of different length, a time is not positive, or the groups
+            do not add up.
     """
     over, under = _floats(baseline), _floats(engine)
     if over.size != under.size:
         raise ValueError(f"{over.size} rounds of one and {under.size} of the other cannot be paired")
     if not ((over > 0).all() and (under > 0).all()):
         raise ValueError("a time is not positive")
-    return median_interval(over / under, seed=seed)
+    ratios = over / under
+    if groups is None or len(groups) < 2:
+        return median_interval(ratios, seed=seed)
+    if sum(groups) != ratios.size or min(groups) < 1:
+        raise ValueError(f"groups of {list(groups)} rounds do not add up to {ratios.size}")
+    return _interval(float(np.median(ratios)), _bootstrap_groups(ratios, groups, seed), ratios.size)
 
 
 def _floats(samples: Samples) -> Floats:
@@ -205,6 +216,19 @@ def _bootstrap(values: Floats, statistic: Callable[..., Any], seed: int) -> Floa
         picks = rng.integers(0, values.size, (min(rows, RESAMPLES - begin), values.size))
         drawn.append(np.asarray(statistic(values[picks], axis=1), dtype=np.float64))
     return np.concatenate(drawn)
+
+
+def _bootstrap_groups(values: Floats, groups: Sequence[int], seed: int) -> Floats:
+    """``[RESAMPLES]`` medians over groups drawn with replacement, then members drawn within each."""
+    rng = np.random.default_rng(seed)
+    sizes = np.asarray(groups)
+    starts = np.cumsum(sizes) - sizes
+    chosen = rng.integers(0, sizes.size, (RESAMPLES, sizes.size, 1))
+    members = -(-values.size // sizes.size)
+    inside = rng.random((RESAMPLES, sizes.size, members)) * sizes[chosen]
+    picks = starts[chosen] + inside.astype(np.intp)
+    drawn: Floats = np.median(values[picks].reshape(RESAMPLES, -1), axis=1)
+    return drawn
 
 
 def _interval(value: float, drawn: Floats, n: int) -> Interval:

@@ -52,11 +52,12 @@ def not_callable():
     return 3
 
 
-def crashes_after(calls):
+def crashes_after(calls, seconds=0.0):
     left = [calls]
 
     def call():
         left[0] -= 1
+        time.sleep(seconds)
         if left[0] < 0:
             sys.stderr.write("something terrible happened\nat line 3\n")
             sys.stderr.flush()
@@ -69,11 +70,12 @@ def exits(code):
     os._exit(code)
 
 
-def hangs_after(calls):
+def hangs_after(calls, seconds=0.0):
     left = [calls]
 
     def call():
         left[0] -= 1
+        time.sleep(seconds)
         if left[0] < 0:
             time.sleep(3600)
 

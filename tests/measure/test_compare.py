@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from graphopt.errors import BackendError, UsageError
-from graphopt.measure.compare import BLOCK_SECONDS, block_calls, compare
+from graphopt.measure.compare import compare
 from graphopt.measure.engine import Engine
+from graphopt.measure.launch import BLOCK_SECONDS, block_calls
 from graphopt.measure.process import Startup
 from graphopt.measure.records import Block, Comparison, Conditions, Measured, Ratio, Verdict
 
@@ -61,6 +62,8 @@ def test_a_broken_engine_is_set_aside_with_its_reason(found):
 def test_the_record_holds_samples_control_and_conditions(found):
     conditions = found.conditions
     assert conditions.rounds >= 10
+    assert conditions.launches == len(found.engine("base").startups) == len(found.control.rounds_by_launch)
+    assert sum(found.control.rounds_by_launch) == conditions.rounds
     assert (conditions.machine, conditions.threads, conditions.stopped_by) == ("test machine", 1, "budget")
     for engine in (*found.engines, found.control):
         assert len(engine.blocks) == conditions.rounds
@@ -80,9 +83,17 @@ def test_an_unknown_engine_is_named(found):
 
 
 def test_precision_ends_a_comparison_early():
-    found = compare([spin("a", 0.002), spin("b", 0.004)], budget_seconds=60, precision=0.5, min_rounds=3)
+    engines = [spin("a", 0.002), spin("b", 0.004)]
+    found = compare(engines, budget_seconds=60, precision=0.5, min_rounds=3, launches=2)
     assert found.conditions.stopped_by == "precision"
-    assert found.conditions.rounds == 5
+    assert found.engine("b").rounds_by_launch == (5, 5)
+    assert len({startup.load_seconds for startup in found.engine("b").startups}) == 2
+
+
+def test_engines_are_started_once_when_loading_is_dear():
+    slow = Engine("slow", f"{HERE}:nap", {"seconds": 0.0}, imports=("tests.measure.slow_import",))
+    found = compare([slow], budget_seconds=0.5, precision=0, launches=3)
+    assert found.conditions.launches == 1
 
 
 def test_the_smallest_number_of_rounds_is_run_whatever_the_budget():
@@ -105,10 +116,11 @@ def test_a_failing_engine_raises_and_leaves_nothing(engine, tmp_path):
     pids = tmp_path / "pids"
     engines = [
         spin("base", 0.001, pid_file=str(pids)),
-        Engine("bad", f"{HERE}:{engine}", {"calls": 1000}),
+        Engine("bad", f"{HERE}:{engine}", {"calls": 220, "seconds": 0.001}),  # warm-up takes at most 200
     ]
-    with pytest.raises(BackendError, match="'bad'"):
+    with pytest.raises(BackendError, match=r"'bad' .* running"):
         compare(engines, budget_seconds=60, precision=0, call_seconds=0.5)
+    assert len(pids.read_text(encoding="utf-8").split()) == 2
     assert not any(psutil.pid_exists(int(pid)) for pid in pids.read_text(encoding="utf-8").split())
 
 
@@ -143,7 +155,7 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path):
     ) as owner:
         assert owner.stdout.readline() == b"running\n"
         started = [int(pid) for pid in pids.read_text(encoding="utf-8").split()]
-        assert len(started) == 3
+        assert len(started) == 3  # two engines and the control
         owner.send_signal(signal.SIGINT)
         _, errors = owner.communicate(timeout=60)
     assert b"KeyboardInterrupt" in errors
@@ -185,9 +197,9 @@ def test_verdicts(found, verdict):
 
 def comparison(base, control):
     def part(name, medians):
-        return Measured(name, Startup(0, 0, 0, 0), 0, tuple(Block(m, (int(m),)) for m in medians))
+        return Measured(name, (Startup(0, 0, 0, 0),), 0, tuple(Block(m, (int(m),)) for m in medians))
 
-    conditions = Conditions("", None, 1, (0, 0, 0), (0, 0, 0), "", 0, 0, len(base), {}, 0, "budget")
+    conditions = Conditions("", None, 1, (0, 0, 0), (0, 0, 0), "", 0, 0, len(base), 1, {}, 0, "budget")
     return Comparison("base", (part("base", base),), control and part("control", control), {}, conditions)
 
 

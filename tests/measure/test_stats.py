@@ -81,11 +81,43 @@ def test_pairing_cancels_what_slows_a_whole_round():
     assert (found.low, found.value, found.high) == (2.0, 2.0, 2.0)
 
 
+def test_launches_widen_the_interval_when_they_disagree():
+    rng = np.random.default_rng(7)
+    rounds = np.concatenate([bias * rng.lognormal(0, 0.01, 30) for bias in (0.97, 1.0, 1.04)])
+    ones = np.ones(90)
+    alone = stats.paired_ratio(rounds, ones)
+    grouped = stats.paired_ratio(rounds, ones, groups=[30, 30, 30])
+    assert grouped.value == alone.value
+    assert grouped.low < 0.98 < alone.low
+    assert alone.high < 1.03 < grouped.high
+
+
+def test_launches_that_agree_change_little():
+    rounds = np.random.default_rng(8).lognormal(0, 0.02, 100)
+    alone = stats.paired_ratio(rounds, np.ones(100))
+    grouped = stats.paired_ratio(rounds, np.ones(100), groups=[33, 27, 40])
+    assert (grouped.high - grouped.low) < 2 * (alone.high - alone.low)
+
+
+def test_intervals_over_launches_cover_the_truth():
+    rng = np.random.default_rng(9)
+    covered = 0
+    for trial in range(200):
+        biases = np.repeat(rng.lognormal(0, 0.015, 5), 12)
+        found = stats.paired_ratio(
+            biases * rng.lognormal(0, 0.01, 60), np.ones(60), groups=[12] * 5, seed=trial
+        )
+        covered += found.low <= 1 <= found.high
+    assert covered / 200 >= 0.80  # five launches are few, and still far better than taking rounds as equals
+
+
 def test_pairing_refuses_what_cannot_be_paired():
     with pytest.raises(ValueError, match="cannot be paired"):
         stats.paired_ratio([1.0, 2.0], [1.0])
     with pytest.raises(ValueError, match="not positive"):
         stats.paired_ratio([1.0, 0.0], [1.0, 1.0])
+    with pytest.raises(ValueError, match="do not add up"):
+        stats.paired_ratio([1.0, 1.0], [1.0, 1.0], groups=[1, 2])
 
 
 def test_intervals_are_the_same_twice_and_differ_by_seed():
