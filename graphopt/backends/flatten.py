@@ -9,6 +9,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from graphopt.backends.inline import inline_functions
+from graphopt.backends.names import Names
 from graphopt.backends.serialize import INLINE_BELOW
 
 
@@ -60,11 +61,11 @@ def _has_large_inner_constants(model: ir.Model, lift_from: int) -> bool:
 
 def _lift_constants(model: ir.Model, lift_from: int) -> None:
     main = model.graph
-    names = _value_names(main)
+    names = Names.of(main)
     outputs = {id(value) for graph in (main, *main.subgraphs()) for value in graph.outputs}
 
     def lifted(old: ir.Value, tensor: ir.TensorProtocol) -> ir.Value:
-        name = unique_name(old.name or "constant", names)
+        name = names.fresh(old.name or "constant")
         value = ir.Value(
             name=name,
             shape=ir.Shape(tensor.shape.numpy()),
@@ -89,22 +90,3 @@ def _lift_constants(model: ir.Model, lift_from: int) -> None:
         owner = node.graph
         assert owner is not None
         owner.remove(node, safe=True)
-
-
-def _value_names(main: ir.Graph) -> set[str]:
-    names: set[str] = set()
-    for graph in (main, *main.subgraphs()):
-        names.update(value.name for value in graph.inputs if value.name)
-        names.update(graph.initializers)
-        names.update(output.name for node in graph for output in node.outputs if output.name)
-    return names
-
-
-def unique_name(stem: str, taken: set[str]) -> str:
-    """``stem``, or ``stem_1``, ``stem_2`` … whichever is not in ``taken`` yet; the choice is added to it."""
-    name, number = stem, 0
-    while name in taken:
-        number += 1
-        name = f"{stem}_{number}"
-    taken.add(name)
-    return name

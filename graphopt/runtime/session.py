@@ -14,6 +14,7 @@ from graphopt.backends.registry import find_loader
 from graphopt.errors import ArtifactError, BackendError
 from graphopt.runtime.machine import machine_notice
 from graphopt.runtime.schedule import plan
+from graphopt.targets.threads import available_threads
 
 FALLBACK_BACKEND = "onnxruntime"
 _LOG = logging.getLogger("graphopt")
@@ -40,7 +41,7 @@ class Session:
         self.artifact = artifact
         self.inputs: tuple[TensorInfo, ...] = manifest.inputs
         self.outputs: tuple[TensorInfo, ...] = manifest.outputs
-        self.threads: int = threads or manifest.threads or _default_threads()
+        self.threads: int = threads or manifest.threads or available_threads()
         notice = machine_notice(manifest.target)
         self.notices: tuple[str, ...] = (notice,) if notice else ()
         try:
@@ -84,12 +85,6 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None, fallback: 
         BackendError: a backend is not installed or refuses this machine; the hint says what to do.
     """
     return Session(open_artifact(path), threads=threads, fallback=fallback)
-
-
-def _default_threads() -> int:
-    from graphopt.targets.threads import available_threads
-
-    return available_threads()
 
 
 def _open_regions(artifact: Artifact, threads: int) -> Run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from graphopt.backends.flatten import flatten
 from graphopt.backends.onnxruntime.session import FIX, import_onnxruntime
 from graphopt.backends.onnxruntime.weights import can_attach
 from graphopt.backends.serialize import WeightSink, serialize
+from graphopt.backends.subgraphs import inner_nodes
 from graphopt.errors import BackendError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class OnnxRuntimeBackend:
         """Every node of a domain it has operators for; its verdict on the version comes when building."""
         if target.kind != "cpu":
             return Claim(False, f"it is set up for CPU targets, not {target.kind}")
-        for inner in (node, *_inner_nodes(node)):
+        for inner in (node, *inner_nodes(node)):
             if inner.domain not in _DOMAINS:
                 return Claim(False, f"it has no operator {inner.domain}::{inner.op_type}")
         return Claim(True)
@@ -61,15 +62,6 @@ BACKEND = OnnxRuntimeBackend()
 _DOMAINS = frozenset(
     ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.training", "ai.onnx.preview.training")
 ) | {"com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"}
-
-
-def _inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
-    for attr in node.attributes.values():
-        if attr.type == ir.AttributeType.GRAPH and not attr.is_ref():
-            yield from attr.as_graph().all_nodes()
-        elif attr.type == ir.AttributeType.GRAPHS and not attr.is_ref():
-            for graph in attr.as_graphs():
-                yield from graph.all_nodes()
 
 
 class _Recorder:

@@ -20,6 +20,7 @@ from graphopt.backends.onnxruntime.session import (
     session_outputs,
 )
 from graphopt.backends.serialize import serialize
+from graphopt.targets.threads import available_threads
 
 
 class OnnxRuntimeRunner:
@@ -69,11 +70,7 @@ def make_runner(
         BackendError: onnxruntime is missing or refuses the model (the message names the node), or
             ``overrides`` or ``extra_outputs`` names a value the main graph does not have.
     """
-    if threads is None:
-        from graphopt.targets.threads import available_threads
-
-        threads = available_threads()
-    options = new_options(threads=threads, optimise=optimise)
+    options = new_options(threads=available_threads() if threads is None else threads, optimise=optimise)
     sink = _InMemory()
     data = serialize(flatten(model), sink, overrides=overrides, extra_outputs=extra_outputs)
     sink.attach(options)

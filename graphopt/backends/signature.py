@@ -1,4 +1,4 @@
-"""A model's inputs and outputs as the manifest lists them."""
+"""A model's inputs and outputs as a session shows them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from graphopt.backends.executable import TensorInfo
 from graphopt.ir.signature import Dims, Signature, raw_dims, signature_of
 
 
-def model_signature(model: ir.Model) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    """Inputs and outputs of ``model`` in its order; inputs with a default value are optional.
+def model_inputs(model: ir.Model) -> tuple[TensorInfo, ...]:
+    """The inputs in the model's order; those with a default value are optional.
 
     Dims are those the model's author declared, where the compiler works with cleaned ones.
     """
+    declared = _declared(model).inputs
     defaults = model.graph.initializers
-    declared = signature_of(model) or Signature({}, {})
-    inputs = tuple(
-        tensor_info(value, declared.inputs, optional=value.name in defaults) for value in model.graph.inputs
+    return tuple(
+        tensor_info(value, declared, optional=value.name in defaults) for value in model.graph.inputs
     )
-    return inputs, tuple(tensor_info(value, declared.outputs) for value in model.graph.outputs)
+
+
+def model_outputs(model: ir.Model) -> tuple[TensorInfo, ...]:
+    """The outputs in the model's order; dims as in ``model_inputs``."""
+    declared = _declared(model).outputs
+    return tuple(tensor_info(value, declared) for value in model.graph.outputs)
+
+
+def _declared(model: ir.Model) -> Signature:
+    return signature_of(model) or Signature({}, {})
 
 
 def tensor_info(

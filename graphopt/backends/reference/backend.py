@@ -1,0 +1,76 @@
+"""The reference backend: numpy implementations by the ONNX project. Runs anything it knows, slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavailable
+from graphopt.backends.flatten import flatten
+from graphopt.backends.reference.session import import_reference
+from graphopt.backends.serialize import serialize
+from graphopt.backends.subgraphs import inner_nodes
+from graphopt.errors import BackendError
+
+if TYPE_CHECKING:
+    from graphopt.pipeline.pass_base import Pass
+    from graphopt.targets.target import Target
+
+_LOADERS = {
+    "": "onnx.reference.ops",
+    "ai.onnx": "onnx.reference.ops",
+    "ai.onnx.ml": "onnx.reference.ops.aionnxml",
+}
+
+
+@dataclass(frozen=True)
+class ReferenceBackend:
+    """Claims every standard operator that has a reference implementation."""
+
+    name: str = "reference"
+
+    def availability(self) -> Available | Unavailable:
+        """Whether onnx can be imported, which graphopt depends on anyway."""
+        try:
+            import_reference()
+            import onnx
+        except BackendError as error:
+            return Unavailable(error.message, error.hint)
+        return Available(str(onnx.__version__))
+
+    def claims(self, node: ir.Node, target: Target) -> Claim:
+        """Nodes whose operators, inner ones included, onnx.reference implements."""
+        if target.kind != "cpu":
+            return Claim(False, f"it is for CPU targets, not {target.kind}")
+        for inner in (node, *inner_nodes(node)):
+            if not _has_reference(inner):
+                return Claim(False, f"onnx.reference has no {inner.domain or 'ai.onnx'}::{inner.op_type}")
+        return Claim(True)
+
+    def legalize(self, target: Target) -> Sequence[Pass]:  # noqa: ARG002 (part of the protocol)
+        """Nothing: the specification is defined on every spelling."""
+        return ()
+
+    def build(self, region: ir.Model, options: BuildOptions) -> Blob:  # noqa: ARG002
+        """ONNX bytes with everything inside."""
+        return Blob(self.name, serialize(flatten(region)))
+
+
+BACKEND = ReferenceBackend()
+
+
+def _has_reference(node: ir.Node) -> bool:
+    if node.domain not in _LOADERS:
+        return False
+    try:
+        import_module(_LOADERS[node.domain]).load_op(
+            "" if node.domain == "ai.onnx" else node.domain, node.op_type
+        )
+    except Exception:
+        # It answers an unknown operator with whatever its look-up happens to raise.
+        return False
+    return True

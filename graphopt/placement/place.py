@@ -1,0 +1,206 @@
+"""Decide which backend runs which node, and gather the nodes into regions.
+
+A region is a set of nodes of the main graph (a node with subgraphs goes with everything inside it) that
+one backend runs in one piece. Every node is in exactly one region and the quotient graph, one vertex
+per region, has no cycle: the regions run one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from graphopt.backends.inline import can_inline, inline_functions
+from graphopt.backends.subgraphs import inner_nodes
+from graphopt.errors import BackendError
+from graphopt.ir.analyses.flops import model_flops
+from graphopt.placement.borders import Borders
+from graphopt.placement.regions import merge_regions
+
+if TYPE_CHECKING:
+    from graphopt.backends.base import Backend
+    from graphopt.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Region:
+    """Nodes that one backend runs in one piece.
+
+    Attributes:
+        index: position in running order.
+        backend: name of the backend.
+        nodes: of the main graph, in running order.
+        inputs: names of the values it takes from the model's inputs and from earlier regions; what its
+            subgraphs capture is among them, initializers are not.
+        outputs: names of the values that later regions or the model's outputs take from it.
+    """
+
+    index: int
+    backend: str
+    nodes: tuple[ir.Node, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlacementRow:
+    """What one backend got.
+
+    Attributes:
+        backend: its name.
+        regions: how many pieces it runs.
+        nodes: of the main graph.
+        flops: of those nodes for one inference; None when no shape is known.
+        reason: why its nodes are not with a backend that was preferred to it, empty for the first.
+        fell_back: reason → names of the nodes it is about.
+    """
+
+    backend: str
+    regions: int
+    nodes: int
+    flops: int | None
+    reason: str = ""
+    fell_back: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as plain JSON types."""
+        return asdict(self) | {"fell_back": {reason: list(names) for reason, names in self.fell_back.items()}}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A model cut into regions.
+
+    Attributes:
+        model: the placed model: the one given, or a clone with the functions inlined that nobody claimed.
+        regions: in running order.
+        rows: one per backend that got nodes, most preferred first.
+    """
+
+    model: ir.Model
+    regions: tuple[Region, ...]
+    rows: tuple[PlacementRow, ...]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The backend of one node, and why more preferred ones are not it."""
+
+    backend: str
+    refusals: tuple[str, ...]
+
+
+def place(model: ir.Model, backends: Sequence[Backend], target: Target, *, strict: bool = False) -> Placement:
+    """Cut a model into regions: each node goes to the first backend that claims it.
+
+    Args:
+        model: topologically sorted, with dtypes on its values; not changed.
+        backends: most preferred first.
+        target: the machine it is placed for.
+        strict: a node the first backend does not take is an error.
+
+    Raises:
+        BackendError: a node nobody takes, or with ``strict`` not the first backend; the message names
+            the node and says why.
+    """
+    if not backends:
+        raise BackendError("no backend is available to place the model on", "graphopt doctor")
+    chooser = _Chooser(backends, target)
+    placed = _without_unclaimed_functions(model, chooser)
+    choices = [chooser.choose(node, strict) for node in placed.graph]
+    nodes = list(placed.graph)
+    parts = merge_regions(nodes, [choice.backend for choice in choices]) or [[]]
+    borders = Borders(placed, [[nodes[i] for i in part] for part in parts])
+    regions = tuple(
+        Region(
+            index,
+            choices[part[0]].backend if part else backends[0].name,
+            tuple(nodes[i] for i in part),
+            tuple(borders.inputs[index]),
+            tuple(borders.outputs[index]),
+        )
+        for index, part in enumerate(parts)
+    )
+    return Placement(
+        placed, regions, tuple(_rows(placed, backends, regions, dict(zip(nodes, choices, strict=True))))
+    )
+
+
+class _Chooser:
+    """Asks the backends about nodes."""
+
+    def __init__(self, backends: Sequence[Backend], target: Target) -> None:
+        self._backends = backends
+        self._target = target
+
+    def claimed(self, node: ir.Node) -> bool:
+        """Whether any backend takes the node as it is."""
+        return any(backend.claims(node, self._target).accepted for backend in self._backends)
+
+    def choose(self, node: ir.Node, strict: bool) -> _Choice:
+        """The backend of one node; raises BackendError when there is none."""
+        refusals: list[str] = []
+        for backend in self._backends:
+            claim = backend.claims(node, self._target)
+            if claim.accepted:
+                return _Choice(backend.name, tuple(refusals))
+            refusals.append(f"{backend.name}: {claim.reason}")
+            if strict:
+                message = f"node '{node.name}' ({node.op_type}) would fall back: {refusals[0]}"
+                raise BackendError(message, "compile without --strict to let it")
+        reasons = "; ".join(refusals)
+        raise BackendError(
+            f"no backend takes node '{node.name}' ({node.op_type}): {reasons}", "graphopt doctor"
+        )
+
+
+def _without_unclaimed_functions(model: ir.Model, chooser: _Chooser) -> ir.Model:
+    """The model with every call inlined that no backend takes; claims are asked again of the bodies."""
+    if not model.functions:
+        return model
+    placed = model.clone()
+    outer = {inner: node for node in placed.graph for inner in inner_nodes(node)}
+
+    def wanted(call: ir.Node) -> bool:
+        # A call inside a subgraph stays only if the node that holds the subgraph is taken with it.
+        holder = call if call.graph is placed.graph else outer.get(call)
+        return holder is None or not chooser.claimed(holder)
+
+    inline_functions(placed, wanted)
+    for node in placed.graph.all_nodes():
+        function = placed.functions.get(node.op_identifier())
+        if function is not None and not can_inline(function, placed) and not chooser.claimed(node):
+            versions = ", ".join(f"{d or 'ai.onnx'} {v}" for d, v in sorted(function.opset_imports.items()))
+            message = f"node '{node.name}' calls function {function.name}, written for other opsets"
+            raise BackendError(f"{message} ({versions}) than the model's")
+    return placed
+
+
+def _rows(
+    model: ir.Model,
+    backends: Sequence[Backend],
+    regions: Sequence[Region],
+    choices: Mapping[ir.Node, _Choice],
+) -> Iterator[PlacementRow]:
+    flops = model_flops(model).per_node
+    for backend in backends:
+        own = [region for region in regions if region.backend == backend.name]
+        if not own:
+            continue
+        nodes = [node for region in own for node in region.nodes]
+        known = [count for node in nodes if (count := flops.get(node)) is not None]
+        fell_back: dict[str, list[str]] = {}
+        for node in nodes:
+            for reason in choices[node].refusals:
+                fell_back.setdefault(reason, []).append(node.name or node.op_type)
+        yield PlacementRow(
+            backend.name,
+            len(own),
+            len(nodes),
+            sum(known) if known else None,
+            "; ".join(f"{reason} ({len(names)} nodes)" for reason, names in fell_back.items()),
+            {reason: tuple(names) for reason, names in fell_back.items()},
+        )
