@@ -66,11 +66,16 @@ class BytesRow:
 
 
 def operator_rows(report: CompileReport) -> list[OperatorRow]:
-    """Operators of both graphs, most frequent first."""
+    """Operators of both graphs, those whose number changed most first, then the most frequent."""
     before = report.before.operators if report.before else {}
     after = report.after.operators if report.after else {}
     longest = max([*before.values(), *after.values()], default=1) or 1
-    names = sorted({*before, *after}, key=lambda n: (-max(before.get(n, 0), after.get(n, 0)), n))
+
+    def rank(name: str) -> tuple[int, int, str]:
+        x, y = before.get(name, 0), after.get(name, 0)
+        return -abs(x - y), -max(x, y), name
+
+    names = sorted({*before, *after}, key=rank)
     return [
         OperatorRow(
             n, before.get(n, 0), after.get(n, 0), before.get(n, 0) / longest, after.get(n, 0) / longest

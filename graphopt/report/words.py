@@ -84,3 +84,8 @@ def speed_verdict(measured: Mapping[str, Any]) -> str:
     if measured["low"] > 1 and measured["median"] > 1 + noise:
         return "faster"
     return "slower" if measured["high"] < 1 and measured["median"] < 1 / (1 + noise) else "same"
+
+
+def printable(text: object) -> str:
+    """Text of a model for a terminal: no control character reaches it, escape sequences least of all."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))

@@ -30,6 +30,8 @@ const select = (pane, index) => {
   active = index < 0 ? null : pane;
   const box = $("node");
   box.hidden = index < 0;
+  // Side by side, the details lie over the graph that is not being looked at.
+  box.classList.toggle("left", pane.side === "after" && panes.filter((p) => !p.element.hidden).length > 1);
   if (index >= 0) describe(box, pane, index);
   remember();
 };
