@@ -1,6 +1,7 @@
 # The levels: the same kernel sources, once for each instruction set. One line per level, slowest
 # first: gk_isa enumerator, namespace, flags. What the flags allow is what cpu/isa.cpp asks the CPU for.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(GRAPHOPT_ARCH x86)
   set(GRAPHOPT_BASELINE_FLAGS -march=x86-64 -mtune=generic)
   set(GRAPHOPT_LEVELS
       "GK_ISA_X86_64|x86_64|-march=x86-64"
@@ -11,6 +12,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
       "GK_ISA_AVX512_VNNI_BF16|avx512_vnni_bf16|-march=x86-64-v4,-mprefer-vector-width=512,-mavx512vnni,-mavx512bf16"
   )
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(GRAPHOPT_ARCH aarch64)
   set(GRAPHOPT_BASELINE_FLAGS -march=armv8-a)
   set(GRAPHOPT_LEVELS
       "GK_ISA_NEON|neon|-march=armv8-a" "GK_ISA_NEON_DOTPROD|neon_dotprod|-march=armv8.2-a+dotprod"

@@ -1,7 +1,5 @@
 // CPU detection on aarch64 by the kernel's hardware capabilities (AT_HWCAP) and MIDR_EL1, which Linux
 // lets user space read where HWCAP_CPUID is set. Source: Linux Documentation/arch/arm64/elf_hwcaps.rst.
-#if defined(__aarch64__)
-
 #include <sys/auxv.h>
 
 #include <cstdio>
@@ -51,5 +49,3 @@ extern "C" void gk_identify_cpu(gk_cpu* cpu) {
   cpu->model = static_cast<int>((midr >> 4) & 0xfff);
   cpu->stepping = static_cast<int>(midr & 0xf);
 }
-
-#endif  // __aarch64__

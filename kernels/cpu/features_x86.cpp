@@ -1,7 +1,5 @@
 // CPU detection on x86-64 by cpuid and xgetbv.
 // Source: Intel SDM vol. 2A "CPUID", vol. 1 §13 "XSAVE"; AMD64 APM vol. 3 appendix E.
-#if defined(__x86_64__)
-
 #include <cpuid.h>
 
 #include <cstring>
@@ -108,5 +106,3 @@ extern "C" void gk_identify_cpu(gk_cpu* cpu) {
   }
   graphopt::copy_trimmed(cpu->model_name, brand, sizeof cpu->model_name);
 }
-
-#endif  // __x86_64__

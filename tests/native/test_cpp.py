@@ -1,0 +1,51 @@
+"""The C++ tests: as shipped, under sanitizers, and for aarch64."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.native.build import build, ctest, tool
+
+
+def test_cpp_tests_pass() -> None:
+    assert "100% tests passed" in ctest(build("release"))
+
+
+@pytest.mark.parametrize(
+    "sanitizers",
+    ["address;undefined", pytest.param("thread", marks=pytest.mark.soak)],
+)
+def test_sanitizers_find_nothing(sanitizers: str, tmp_path: Path) -> None:
+    flag = "-fsanitize=" + sanitizers.replace(";", ",")
+    probe = subprocess.run(
+        (tool("c++"), flag, "-x", "c++", "-", "-o", str(tmp_path / "probe")),
+        input="int main() {}",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if probe.returncode != 0:
+        pytest.skip(f"this compiler has no {sanitizers} sanitizer: {probe.stderr.strip()[:200]}")
+    options = (f"-DGRAPHOPT_SANITIZE={sanitizers}", "-DCMAKE_BUILD_TYPE=RelWithDebInfo")
+    folder = build("sanitize-" + sanitizers.replace(";", "-"), *options)
+    assert "100% tests passed" in ctest(folder)
+
+
+def test_aarch64_compiles_and_its_tests_pass_where_an_emulator_is() -> None:
+    compiler = tool("aarch64-linux-gnu-g++")
+    options = [
+        "-DCMAKE_SYSTEM_NAME=Linux",
+        "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
+        f"-DCMAKE_CXX_COMPILER={compiler}",
+        f"-DCMAKE_C_COMPILER={compiler.removesuffix('g++')}gcc",
+    ]
+    emulator = shutil.which("qemu-aarch64")
+    if emulator is not None:  # -cpu max: has the dot products of every level
+        options.append(f"-DCMAKE_CROSSCOMPILING_EMULATOR={emulator};-L;/usr/aarch64-linux-gnu;-cpu;max")
+    folder = build("aarch64", *options)
+    if emulator is not None:
+        assert "100% tests passed" in ctest(folder)
