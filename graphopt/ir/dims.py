@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 _UNNAMED = frozenset({"", "?", "*", "-1", "none", "null", "nan", "unknown", "undefined", "dynamic", "n/a"})
 _UNKNOWN = re.compile(r"unk_+\d*|-?\d+")
+_MADE_UP = re.compile(r"unk_\d+")
 _EXPRESSION = re.compile(r"[A-Za-z_0-9+\-*/() ,]+")
 # Functions of dimension expressions: as names of dims they would be read as calls.
 _RESERVED = frozenset({"max", "Max", "min", "Min", "floor", "sqrt", "mod", "Mod"})
@@ -20,6 +21,11 @@ _RESERVED = frozenset({"max", "Max", "min", "Min", "floor", "sqrt", "mod", "Mod"
 def is_unnamed(name: str | None) -> bool:
     """Whether a dim's name says no more than "unknown"."""
     return name is None or name.strip().lower() in _UNNAMED or _UNKNOWN.fullmatch(name.strip()) is not None
+
+
+def is_made_up(name: str) -> bool:
+    """Whether the compiler gave this name to a dim it knows nothing about."""
+    return _MADE_UP.fullmatch(name) is not None
 
 
 def same_dim(a: int | ir.SymbolicDim, b: int | ir.SymbolicDim) -> bool:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import onnx
 import onnx_ir as ir
 
-from graphopt.ir.dims import is_unnamed
 from graphopt.ir.freeze import all_values
 from graphopt.ir.order import subgraphs_of
 from graphopt.ir.save import to_proto
@@ -26,7 +26,9 @@ logger = logging.getLogger(__name__)
 
 Dim = int | str
 _KEEP_BELOW = 2048  # bytes of a constant that inference may want to read: shapes, axes, small index lists
+_SYMBOL = re.compile(r"[A-Za-z_]\w*")
 _FUNCTIONS = re.compile(r"[A-Za-z_]\w*(?=\()")
+_LONGEST = 300  # characters of an expression anyone would want to read or evaluate
 _READABLE_FUNCTIONS = frozenset({"floor", "Max", "Min", "Mod", "max", "min", "mod"})
 
 
@@ -48,7 +50,34 @@ Facts = dict[ir.Value, Fact]
 Rename = Callable[[str], str]
 
 
-def ask_onnx(model: ir.Model, fresh: Callable[[], str]) -> Facts:
+class Names:
+    """The names of dims in one run of inference: those of the model's inputs, and those made up.
+
+    Attributes:
+        known: the names on the model's inputs, the only ones inference may build on.
+        generated: what ``fresh`` has returned so far.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self.known = frozenset(_symbols(model.graph.inputs))
+        self.generated: set[str] = set()
+        self._taken = set(_symbols(all_values(model)))
+        self._count = 0
+
+    def fresh(self) -> str:
+        """A name that occurs nowhere in the model: ``unk_0``, ``unk_1``…"""
+        while (name := f"unk_{self._count}") in self._taken:
+            self._count += 1
+        self._taken.add(name)
+        self.generated.add(name)
+        return name
+
+    def made_up(self, dim: Dim) -> bool:
+        """Whether a dim's name, or one in its expression, came from ``fresh``."""
+        return isinstance(dim, str) and any(symbol in self.generated for symbol in _SYMBOL.findall(dim))
+
+
+def ask_onnx(model: ir.Model, names: Names) -> Facts:
     """Facts from ``onnx.shape_inference`` run on a weight-stripped copy."""
     proto = to_proto(model, keep_below=_KEEP_BELOW)
     _forget(proto.graph, {key[:2] for key in model.functions})
@@ -57,17 +86,16 @@ def ask_onnx(model: ir.Model, fresh: Callable[[], str]) -> Facts:
     except Exception as error:  # its exceptions have no common type, and cost only what it could have said
         logger.debug("onnx.shape_inference gave up: %s", error)
         return {}
-    known = _symbols(model)
-    rename = _renamer(fresh, lambda name: name not in known)
+    rename = _renamer(names)
     return dict(_read_graph(model.graph, inferred.graph, rename))
 
 
-def ask_symbolic(model: ir.Model, fresh: Callable[[], str]) -> Facts:
+def ask_symbolic(model: ir.Model, names: Names) -> Facts:
     """Facts from ``onnx_shape_inference``, which calculates with names (``2*seq + 1``)."""
     import onnx_shape_inference
 
+    _make_slice_sound()
     copy = model.clone()
-    known = _symbols(model)
     originals, copies = list(all_values(model)), list(all_values(copy))
     keep = set(copy.graph.inputs)
     for value in copies:
@@ -77,7 +105,7 @@ def ask_symbolic(model: ir.Model, fresh: Callable[[], str]) -> Facts:
         onnx_shape_inference.infer_symbolic_shapes(copy, warn_on_missing=False, adopt_declared_symbols=False)
     except Exception as error:  # a ValueError from any operator ends it: keep what it found before
         logger.debug("onnx_shape_inference gave up: %s", error)
-    rename = _renamer(fresh, lambda name: name not in known)
+    rename = _renamer(names)
     return {
         value: Fact(twin.type, _dims(twin.shape, rename))
         for value, twin in zip(originals, copies, strict=True)
@@ -85,15 +113,38 @@ def ask_symbolic(model: ir.Model, fresh: Callable[[], str]) -> Facts:
     }
 
 
-def _symbols(model: ir.Model) -> set[str]:
-    """The names of dims on the model's inputs: the only ones inference may build on."""
-    return {
-        symbol
-        for value in model.graph.inputs
-        for dim in value.shape or ()
-        if isinstance(dim, ir.SymbolicDim) and dim.value
-        for symbol in re.findall(r"[A-Za-z_]\w*", dim.value)
-    }
+@cache
+def _make_slice_sound() -> None:
+    """Override the library's Slice, which takes ``x[:100]`` of a dynamic dim to have 100 elements.
+
+    A later registration wins, which is how the library means to be extended.
+    """
+    from onnx_shape_inference import ShapeInferenceContext, registry
+
+    registry.collect()
+    original = registry.get("", "Slice", 23)
+    if original is None:
+        return
+
+    def infer_slice(ctx: ShapeInferenceContext, node: ir.Node) -> None:
+        original(ctx, node)
+        data, result = node.inputs[0], node.outputs[0]
+        if data is None or data.shape is None or result.shape is None or len(data.shape) != len(result.shape):
+            return
+        dims = [
+            ctx.new_symbolic_dim() if isinstance(after, int) and after > 0 and not isinstance(before, int) else after
+            for before, after in zip(data.shape, result.shape, strict=True)
+        ]
+        result.shape = ir.Shape(dims)
+
+    registry.register("", "Slice", since_version=10)(infer_slice)
+
+
+def _symbols(values: Iterable[ir.Value]) -> Iterator[str]:
+    for value in values:
+        for dim in value.shape or ():
+            if isinstance(dim, ir.SymbolicDim) and dim.value:
+                yield from _SYMBOL.findall(dim.value)
 
 
 def _is_foreign(value: ir.Value) -> bool:
@@ -168,27 +219,30 @@ def _dims(shape: ir.Shape | None, rename: Rename) -> tuple[Dim, ...] | None:
     return tuple(dims)
 
 
-def _renamer(fresh: Callable[[], str], made_up: Callable[[str], bool]) -> Rename:
-    """Maps a source's names to ours: inputs' names stay, made-up ones get a name nobody has yet.
+def _renamer(names: Names) -> Rename:
+    """Maps one source's names to ours: inputs' names stay, made-up ones get a name nobody has yet.
 
     In an expression each made-up symbol is replaced; an expression with a function the IR cannot
     parse back becomes one made-up name.
     """
     given: dict[str, str] = {}
 
+    def invented(text: str) -> str:
+        if text not in given:
+            given[text] = names.fresh()
+        return given[text]
+
     def symbol(name: str) -> str:
-        return given.setdefault(name, fresh()) if made_up(name) else name
+        return name if name in names.known or name in _READABLE_FUNCTIONS else invented(name)
 
     def rename(text: str) -> str:
-        if text == "":
-            return fresh()
+        if not text:
+            return names.fresh()
         if text.isidentifier():
-            return symbol(text)
-        if text in given:
-            return given[text]
-        called = set(_FUNCTIONS.findall(text))
-        if not called <= _READABLE_FUNCTIONS or len(text) > 300 or is_unnamed(text) or "**" in text:
-            return given.setdefault(text, fresh())
-        return re.sub(r"[A-Za-z_]\w*(?!\w*\()", lambda m: symbol(m[0]), text)
+            return text if text in names.known else invented(text)
+        readable = set(_FUNCTIONS.findall(text)) <= _READABLE_FUNCTIONS
+        if not readable or len(text) > _LONGEST or "**" in text:
+            return invented(text)
+        return _SYMBOL.sub(lambda match: symbol(match[0]), text)
 
     return rename

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import onnx
 import onnx_ir as ir
+
+from graphopt.ir.dims import is_made_up
 
 _KEY = "graphopt.signature"
 
@@ -60,7 +63,8 @@ def specialise(model: ir.Model, inputs: Mapping[str, Dims | None], bindings: Map
 
 
 def restore(proto: onnx.ModelProto, signature: Signature | None) -> None:
-    """Write the declared dims back over the cleaned ones in a serialised model."""
+    """Write the declared dims back over the cleaned ones in a serialised model; blank made-up names."""
+    _blank_unknown(proto.graph)
     if signature is None:
         return
     for values, declared in ((proto.graph.input, signature.inputs), (proto.graph.output, signature.outputs)):
@@ -69,6 +73,20 @@ def restore(proto: onnx.ModelProto, signature: Signature | None) -> None:
             field = leaf_shape(value.type)
             if dims is not None and field is not None:
                 _restore_shape(field, dims, signature.specialised)
+
+
+def _blank_unknown(graph: onnx.GraphProto) -> None:
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        shape = leaf_shape(value.type)
+        for dim in () if shape is None else shape.dim:
+            if any(is_made_up(symbol) for symbol in re.findall(r"[A-Za-z_]\w*", dim.dim_param)):
+                dim.ClearField("dim_param")
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _blank_unknown(attribute.g)
+            for subgraph in attribute.graphs:
+                _blank_unknown(subgraph)
 
 
 def leaf_shape(type_: onnx.TypeProto) -> onnx.TensorShapeProto | None:
