@@ -54,6 +54,7 @@ def _order(pattern: Pattern, match: Match, scope: Scope) -> Verdict:
     """With results from several nodes, none may depend on another through nodes outside."""
     if len(pattern.roots) == 1:
         return None
+    scope.read()
     _, loops = scope.between(match.nodes)
     return (match.root, "one result depends on another through other nodes") if loops else None
 

@@ -26,10 +26,10 @@ def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
     """
     if value is None:
         return None
-    if value.is_initializer():
-        return None if value.is_graph_input() else value.const_value
     node = value.producer()
-    if node is None or node.op_type != "Constant" or node.domain != "":
+    if node is None:
+        return None if value.is_graph_input() else value.const_value
+    if node.op_type != "Constant" or node.domain != "":
         return None
     attributes = list(node.attributes.values())
     if len(attributes) != 1 or attributes[0].is_ref():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import onnx_ir as ir
 
 Array = npt.NDArray[np.generic]
 Axis = int | str
+T = TypeVar("T")
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Draw:
     Attributes:
         rng: the source of randomness.
         dtype: the element type of this trial, for rules that take several.
+        ops: operators of the spelling this trial is about, in its order.
         inputs: shapes of the graph inputs drawn so far, names standing for symbolic dims.
         feeds: their values.
         constants: the constants drawn so far.
@@ -34,6 +37,7 @@ class Draw:
 
     rng: np.random.Generator
     dtype: ir.DataType
+    ops: tuple[str, ...] = ()
     inputs: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
     feeds: dict[str, Array] = field(default_factory=dict)
     constants: dict[str, Array] = field(default_factory=dict)
@@ -91,7 +95,7 @@ class Draw:
         """Leave an optional input out."""
         self.missing.add(name)
 
-    def choice(self, *options: object) -> object:
+    def choice(self, *options: T) -> T:
         """One of ``options``."""
         return options[int(self.rng.integers(len(options)))]
 

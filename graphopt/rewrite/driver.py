@@ -144,6 +144,7 @@ class Driver:
 
     def _rewrite(self, rule: Rule, pattern: Pattern, match: Match) -> Miss | None:
         """Replace ``match``; None when done, else why it would change nothing."""
+        self.scope.read()
         built = Builder(rule.replacement(match), match, pattern.outputs, self.scope, rule.name).run()
         reason = would_rebuild_identity(match, built)
         if reason is not None:
@@ -183,7 +184,7 @@ class Driver:
             )
         if self.rewrites > self.budget:
             raise PassError(
-                f"{self.pass_name}: no fixpoint after {self.budget} rewrites, the last {rule.name} at {place!r}",
+                f"{self.pass_name}: {self.budget} rewrites, no fixpoint, the last {rule.name} at {place!r}",
                 "a rule's right side must not match its own left side for ever",
             )
 

@@ -154,7 +154,8 @@ class Matcher:
             return f"{node.op_type} has {given} inputs, not {required}"
         open_outputs = bool(call.outputs and call.outputs[-1] is not None and call.outputs[-1].variadic)
         named = len(call.outputs) - open_outputs
-        if len(node.outputs) < named:
+        exact = opfacts.has_open_outputs(node.domain, node.op_type, self.opset) and not open_outputs
+        if len(node.outputs) < named or (exact and len(node.outputs) != named):
             return f"{node.op_type} has {len(node.outputs)} outputs, not {named}"
         for index, value in enumerate(node.outputs):
             wanted = call.outputs[index] if index < len(call.outputs) else None

@@ -76,6 +76,15 @@ def defaults(domain: str, op_type: str, opset: int) -> Mapping[str, ir.Attr]:
     }
 
 
+def has_open_outputs(domain: str, op_type: str, opset: int) -> bool:
+    """Whether the number of outputs is part of what the node means, as for Split."""
+    found = schema(domain, op_type, opset)
+    return found is not None and any(o.option == _VARIADIC for o in found.outputs)
+
+
+_VARIADIC = onnx.defs.OpSchema.FormalParameterOption.Variadic
+
+
 def opset_of(graph: ir.Graph | ir.Function, model: ir.Model, domain: str = "") -> int:
     """The version of ``domain`` that ``graph`` is written in; 0 when it imports none."""
     own = graph.opset_imports.get(domain) if isinstance(graph, ir.Function) else None

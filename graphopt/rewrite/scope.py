@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import onnx_ir as ir
 
@@ -20,15 +21,26 @@ class Scope:
 
     def __init__(self, model: ir.Model) -> None:
         self.model = model
+        self.names: set[str] = set()
         self._positions: dict[ir.Node, Position] = {}
         self._owner: dict[ir.Graph, ir.Node] = {}
-        self._container: dict[ir.Graph, ir.Graph | ir.Function] = {}
-        self.names: set[str] = set()
-        roots: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+        self._is_read = False
+
+    @cached_property
+    def _containers(self) -> dict[ir.Graph, ir.Graph | ir.Function]:
+        roots: list[ir.Graph | ir.Function] = [self.model.graph, *self.model.functions.values()]
+        found: dict[ir.Graph, ir.Graph | ir.Function] = {}
         for root in roots:
-            self._container[_graph(root)] = root
-            self._container.update(dict.fromkeys(root.subgraphs(), root))
-        for graph in walk.graphs(model):
+            found[_graph(root)] = root
+            found.update(dict.fromkeys(root.subgraphs(), root))
+        return found
+
+    def read(self) -> None:
+        """Take in names and positions, once: a pass that rewrites nothing never needs them."""
+        if self._is_read:
+            return
+        self._is_read = True
+        for graph in walk.graphs(self.model):
             self._add_graph(graph)
 
     def _add_graph(self, graph: ir.Graph | ir.Function) -> None:
@@ -57,7 +69,8 @@ class Scope:
 
     def container(self, node: ir.Node) -> ir.Graph | ir.Function:
         """The main graph or the function that ``node`` is part of, however deep in subgraphs."""
-        return self._container[_of(node)]
+        graph = _of(node)
+        return graph if graph is self.model.graph else self._containers[graph]
 
     def in_function_body(self, node: ir.Node) -> bool:
         """Whether ``node`` stands directly in a function, which can hold no initializers."""

@@ -1,0 +1,35 @@
+"""Simplifying passes, in running order: what enables another comes before it."""
+
+from graphopt.passes.simplify.eliminate_dropout import EliminateDropout
+from graphopt.passes.simplify.eliminate_identity import EliminateIdentity
+from graphopt.passes.simplify.eliminate_noop_cast import EliminateNoopCast
+from graphopt.passes.simplify.eliminate_noop_concat import EliminateNoopConcat
+from graphopt.passes.simplify.eliminate_noop_expand import EliminateNoopExpand
+from graphopt.passes.simplify.eliminate_noop_pad import EliminateNoopPad
+from graphopt.passes.simplify.eliminate_noop_reshape import EliminateNoopReshape
+from graphopt.passes.simplify.eliminate_noop_slice import EliminateNoopSlice
+from graphopt.passes.simplify.eliminate_noop_split import EliminateNoopSplit
+from graphopt.passes.simplify.eliminate_noop_transpose import EliminateNoopTranspose
+from graphopt.passes.simplify.fold_shape_of_known import FoldShapeOfKnown
+from graphopt.passes.simplify.fuse_consecutive_casts import FuseConsecutiveCasts
+from graphopt.passes.simplify.fuse_consecutive_reshapes import FuseConsecutiveReshapes
+from graphopt.passes.simplify.fuse_consecutive_transposes import FuseConsecutiveTransposes
+from graphopt.passes.simplify.simplify_arithmetic import SimplifyArithmetic
+
+SIMPLIFY_PASSES = (
+    EliminateIdentity,
+    EliminateDropout,
+    FoldShapeOfKnown,  # first among those that read shapes: it makes targets constant
+    FuseConsecutiveCasts,
+    EliminateNoopCast,  # after fusing: x → y → x leaves a cast to its own type
+    SimplifyArithmetic,
+    EliminateNoopSlice,
+    EliminateNoopPad,
+    EliminateNoopConcat,
+    EliminateNoopSplit,
+    EliminateNoopExpand,
+    FuseConsecutiveReshapes,
+    EliminateNoopReshape,
+    FuseConsecutiveTransposes,
+    EliminateNoopTranspose,
+)
