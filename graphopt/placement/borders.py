@@ -48,6 +48,11 @@ class Borders:
             elif value.name in graph.initializers and id(value) not in model_inputs:
                 # A constant output is computed by nobody: the first region returns it.
                 wanted[0][id(value)] = value
+        for index, nodes in enumerate(regions):
+            if not wanted[index]:
+                # Nothing reads what dead nodes compute, but no runtime runs a model without outputs.
+                last = next(v for node in reversed(nodes) for v in node.outputs if v.name)
+                wanted[index][id(last)] = last
         self.outputs = [_in_order(graph, values) for values in wanted]
 
 

@@ -33,7 +33,7 @@ def extract_region(model: ir.Model, region: Region) -> ir.Model:
     needed = reads | {id(value): value for value in outputs}
     view = ir.GraphView(
         [_typed(by_name[name]) for name in region.inputs],
-        [_typed(value) for value in outputs],
+        outputs,
         nodes=region.nodes,
         initializers=[value for value in graph.initializers.values() if id(value) in needed],
         opset_imports=dict(graph.opset_imports),

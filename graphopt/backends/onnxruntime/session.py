@@ -84,11 +84,9 @@ def explain_failure(
 
 def _info(arg: Any, optional: bool = False) -> TensorInfo:
     kind = str(arg.type)
-    shape: Sequence[object] | None = arg.shape if kind.startswith("tensor(") else None
-    # ONNX Runtime reports an unknown rank as an empty shape; a scalar looks the same.
-    return TensorInfo(
-        arg.name, _dtype(kind), None if shape is None else tuple(_dim(d) for d in shape), optional
-    )
+    # ONNX Runtime reports an unknown rank as an empty shape, as it does a scalar, and checks neither.
+    dims: Sequence[object] = arg.shape if kind.startswith("tensor(") else ()
+    return TensorInfo(arg.name, _dtype(kind), tuple(_dim(d) for d in dims) or None, optional)
 
 
 def _dim(dim: object) -> int | str | None:
