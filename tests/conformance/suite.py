@@ -16,8 +16,10 @@ from onnx.backend.base import Backend, BackendRep
 from onnx.backend.test.runner import Runner
 
 from graphopt.driver.onnx_backend import GraphoptBackend, GraphoptRep
+from graphopt.passes.canonical import CANONICAL_PASSES
 
 SHARDS = 4
+_CANONICAL = {cls.name() for cls in CANONICAL_PASSES}
 
 
 class OrtRep(BackendRep):
@@ -60,7 +62,9 @@ class CountingBackend(GraphoptBackend):
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> GraphoptRep:
         rep = super().prepare(model, device, **kwargs)
         cls.counts["graphs"] += 1
-        cls.counts["changed"] += any(effect.modified for effect in rep.optimized.effects)
+        modified = {effect.pass_text for effect in rep.optimized.effects if effect.modified}
+        cls.counts["changed"] += bool(modified)
+        cls.counts["beyond"] += not modified <= _CANONICAL
         return rep
 
 

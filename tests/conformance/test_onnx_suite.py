@@ -22,6 +22,7 @@ def test_graphopt_passes_what_onnxruntime_passes(
         "passed through graphopt": len(through.passed),
         "graphs optimised": CountingBackend.counts["graphs"],
         "of them changed by a pass": CountingBackend.counts["changed"],
+        "of them changed beyond canonical form": CountingBackend.counts["beyond"],
     }
     for name, count in counts.items():
         record_property(f"onnx.backend.test: {name}", count)  # summed and printed by tests/conftest.py
