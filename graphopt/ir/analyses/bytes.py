@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from graphopt.ir.analyses.control import bodies, is_control_flow, trips
 from graphopt.ir.analyses.flops import Bindings
 from graphopt.ir.analyses.sizes import Sizes, constant
 
@@ -21,6 +22,19 @@ VIEWS = frozenset(
 
 _SHAPE_ONLY = frozenset({"Shape", "Size", "Constant", "SequenceLength", "OptionalHasElement"})
 _SELECTIONS = frozenset({"Gather", "GatherND", "GatherElements", "Slice", "Compress"})
+
+
+@dataclass(frozen=True)
+class ModelTraffic:
+    """The memory traffic of one inference.
+
+    Attributes:
+        total: bytes of the nodes whose sizes are known; of a branch, the dearer side.
+        unknown: nodes of the main graph whose sizes are not.
+    """
+
+    total: int
+    unknown: int
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ def is_view(node: ir.Node) -> bool:
 
 
 def node_bytes(node: ir.Node, bindings: Bindings | Sizes | None = None) -> Traffic | None:
-    """Traffic of one node, or None when a size is unknown; control flow counts its operands only.
+    """Traffic of one node, or None when a size is unknown; of control flow, that of its operands and results.
 
     Args:
         node: any node.
@@ -74,3 +88,23 @@ def node_bytes(node: ir.Node, bindings: Bindings | Sizes | None = None) -> Traff
         else:
             read += size
     return Traffic(weights, read, total_written)
+
+
+def model_bytes(model: ir.Model, bindings: Bindings | Sizes | None = None) -> ModelTraffic:
+    """Traffic of every node of the main graph, bodies of control flow included; linear in nodes."""
+    sizes = bindings if isinstance(bindings, Sizes) else Sizes(bindings)
+    found = [_with_bodies(node, sizes) for node in model.graph]
+    known = [traffic for traffic in found if traffic is not None]
+    return ModelTraffic(sum(known), len(found) - len(known))
+
+
+def _with_bodies(node: ir.Node, sizes: Sizes) -> int | None:
+    """Bytes of a node; control flow moves what its dearest body moves, as often as it runs."""
+    if not is_control_flow(node):
+        traffic = node_bytes(node, sizes)
+        return None if traffic is None else traffic.total
+    inner = [[_with_bodies(n, sizes) for n in graph] for graph in bodies(node)]
+    runs = trips(node, sizes)
+    if runs is None or any(None in counts for counts in inner):
+        return None
+    return runs * max((sum(c for c in counts if c is not None) for counts in inner), default=0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from graphopt.ir.analyses.control import bodies, is_control_flow, trips
 from graphopt.ir.analyses.formulas.call import Call, Unknown
 from graphopt.ir.analyses.formulas.table import formula_for
 from graphopt.ir.analyses.functions import FunctionBodies
@@ -74,7 +75,7 @@ class _Counter:
         return self.counts[node]
 
     def _node(self, node: ir.Node) -> int | None:
-        if node.domain in ("", "ai.onnx") and node.op_type in ("If", "Loop", "Scan"):
+        if is_control_flow(node):
             return self._control(node)
         if self._functions is not None and (body := self._functions.body(node, self._sizes)) is not None:
             flops = model_flops(body)
@@ -89,30 +90,12 @@ class _Counter:
             return None
 
     def _control(self, node: ir.Node) -> int | None:
-        bodies = [
-            self._graph(attr.as_graph())
-            for attr in node.attributes.values()
-            if not attr.is_ref() and attr.type == ir.AttributeType.GRAPH
-        ]
-        known = [count for count in bodies if count is not None]
-        if len(known) != len(bodies) or not known:
-            return None
-        try:
-            return max(known) * self._trips(node)
-        except Unknown:
-            return None
+        counts = [self._graph(graph) for graph in bodies(node)]
+        known = [count for count in counts if count is not None]
+        runs = trips(node, self._sizes)
+        return max(known) * runs if known and len(known) == len(counts) and runs is not None else None
 
     def _graph(self, graph: ir.Graph) -> int | None:
         counts = [self.node(node) for node in graph]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
-
-    def _trips(self, node: ir.Node) -> int:
-        call = Call(node, self._sizes)
-        if node.op_type == "Loop":
-            return call.scalar(0)
-        if node.op_type == "Scan":
-            first = len(node.inputs) - call.integer("num_scan_inputs")
-            axes = call.integers("scan_input_axes") or (0,)
-            return call.dims(first)[axes[0]]
-        return 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from graphopt.ir.analyses.bytes import is_view
+from graphopt.ir.analyses.control import bodies
 from graphopt.ir.analyses.flops import Bindings
 from graphopt.ir.analyses.sizes import Sizes, constant
 
@@ -75,7 +76,7 @@ def _graph(graph: ir.Graph, sizes: Sizes) -> Liveness:
         # A node without readers still writes its results: they are alive while it runs.
         written = [v for v in node.outputs if v.name or v.uses()]
         live += sum(hold(value) for value in written if constant(value) is None)
-        inner = [_graph(subgraph, sizes) for subgraph in _subgraphs(node)]
+        inner = [_graph(subgraph, sizes) for subgraph in bodies(node)]
         unknown += sum(body.unknown for body in inner)
         along.append(live + max((body.peak_bytes for body in inner), default=0))
         live -= sum(held.pop(value, 0) for value in dying.get(index, ()))
@@ -111,20 +112,8 @@ def _last_uses(graph: ir.Graph, nodes: list[ir.Node], roots: dict[ir.Value, ir.V
 
 def _reads(node: ir.Node) -> set[ir.Value]:
     found = {value for value in node.inputs if value is not None}
-    for subgraph in _subgraphs(node):
+    for subgraph in bodies(node):
         found.update(subgraph.outputs)
         for inner in subgraph.all_nodes():
             found.update(value for value in inner.inputs if value is not None)
-    return found
-
-
-def _subgraphs(node: ir.Node) -> list[ir.Graph]:
-    found: list[ir.Graph] = []
-    for attr in node.attributes.values():
-        if attr.is_ref():
-            continue
-        if attr.type == ir.AttributeType.GRAPH:
-            found.append(attr.as_graph())
-        elif attr.type == ir.AttributeType.GRAPHS:
-            found.extend(attr.as_graphs())
     return found

@@ -1,0 +1,224 @@
+"""``graphopt inspect``: what is in a model or an artifact, per node and in total."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from graphopt.report.inspection import InspectReport, NodeRow
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphopt.artifact.reader import Artifact
+    from graphopt.ir.load import Source
+
+__all__ = ["InspectReport", "NodeRow", "inspect"]
+
+_IMAGE, _SEQUENCE = 224, 128
+
+
+def inspect(source: Source, *, shapes: Iterable[str] | Mapping[str, Any] | None = None) -> InspectReport:
+    """Look at a model (a path, bytes, a ModelProto, an IR model) or at the model inside an artifact.
+
+    Args:
+        source: what to look at; a ``.gopt`` folder or packed file is checked and opened.
+        shapes: of inputs, as ``--shape`` spells them or as {input: dims}. Dims nobody gives are
+            assumed, so that the figures have a value: the first open dim of an input is 1, open
+            height and width 224, others 128. The report says which.
+
+    Raises:
+        ModelError, ArtifactError: the source cannot be read.
+        UsageError: a shape does not fit.
+    """
+    from graphopt.ir.load import load_model
+
+    if isinstance(source, str | os.PathLike) and _is_artifact(Path(source)):
+        return _artifact(Path(source), shapes)
+    path = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
+    return _report(load_model(source), path, shapes)
+
+
+def _is_artifact(path: Path) -> bool:
+    """A folder, or a packed artifact: a ZIP file, which no ONNX model is."""
+    if path.is_dir():
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False
+
+
+def _artifact(path: Path, shapes: Iterable[str] | Mapping[str, Any] | None) -> InspectReport:
+    from graphopt.artifact.manifest import MODEL_NAME
+    from graphopt.artifact.reader import open_artifact
+    from graphopt.ir.load import load_model
+
+    artifact = open_artifact(path)
+    facts = _artifact_facts(artifact)
+    if not artifact.packed:
+        return _report(load_model(path / MODEL_NAME), os.fspath(path), shapes, facts)
+    with TemporaryDirectory(prefix="graphopt-inspect-") as folder:
+        for name, content in artifact.contents.items():
+            if "/" not in name:
+                Path(folder, name).write_bytes(content)
+        return _report(load_model(Path(folder, MODEL_NAME)), os.fspath(path), shapes, facts)
+
+
+def _artifact_facts(artifact: Artifact) -> dict[str, Any]:
+    """What the manifest says, in short words; absent parts are left out."""
+    manifest = artifact.manifest
+    details = manifest.details
+    regions = Counter(region.backend for region in manifest.regions)
+    equality, shipped, source = (details.get(k) for k in ("equality", "shipped", "source"))
+    facts: dict[str, Any] = {
+        "written_by": manifest.writer,
+        "target": " ".join(str(manifest.target[k]) for k in ("kind", "isa") if manifest.target.get(k)),
+        "regions": ", ".join(f"{count} {backend}" for backend, count in regions.items()),
+        "compiled_from": source.get("path") if isinstance(source, Mapping) else None,
+        "shipped": shipped.get("what") if isinstance(shipped, Mapping) else None,
+        "verdict": equality.get("verdict") if isinstance(equality, Mapping) else None,
+        "files": ", ".join(f"{name} ({entry.size:,} B)" for name, entry in manifest.files.items()),
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _report(
+    model: ir.Model,
+    path: str,
+    shapes: Iterable[str] | Mapping[str, Any] | None,
+    artifact: dict[str, Any] | None = None,
+) -> InspectReport:
+    from graphopt.ir import walk
+    from graphopt.ir.analyses.bytes import model_bytes
+    from graphopt.ir.analyses.flops import model_flops
+    from graphopt.ir.analyses.liveness import liveness
+    from graphopt.ir.analyses.sizes import Sizes
+    from graphopt.ir.fingerprint import fingerprint
+    from graphopt.report.summary import operator_counts, operator_name
+
+    bound, dims, assumed = _bound(model, shapes)
+    sizes = Sizes(dims)
+    flops, moved, alive = model_flops(bound, sizes), model_bytes(bound, sizes), liveness(bound, sizes)
+    uncounted = Counter(operator_name(node) for node in bound.graph if flops.per_node[node] is None)
+    by_dtype: Counter[str] = Counter()
+    for tensor in walk.constants(model):
+        by_dtype[tensor.dtype.name.lower()] += tensor.nbytes
+    return InspectReport(
+        path=path,
+        kind="model" if artifact is None else "artifact",
+        fingerprint=fingerprint(model),
+        producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
+        ir_version=model.ir_version,
+        opsets=dict(model.opset_imports),
+        metadata=dict(model.metadata_props),
+        inputs=tuple(_typed(v) for v in model.graph.inputs),
+        outputs=tuple(_typed(v) for v in model.graph.outputs),
+        nodes=walk.num_nodes(model),
+        functions=tuple("::".join(filter(None, key[:2])) for key in model.functions),
+        operators=operator_counts(model),
+        parameters=sum(t.size for t in walk.constants(model) if t.dtype.is_floating_point()),
+        weight_bytes=walk.weight_bytes(model),
+        weight_bytes_by_dtype=dict(by_dtype.most_common()),
+        dims=dims,
+        assumed=assumed,
+        flops=flops.total,
+        uncounted=dict(uncounted.most_common()),
+        bytes_moved=moved.total,
+        bytes_unknown=moved.unknown,
+        peak_activation_bytes=None if alive.unknown else alive.peak_bytes,
+        peak_node="" if alive.peak_node is None else alive.peak_node.name or alive.peak_node.op_type,
+        rows=tuple(_rows(bound, sizes, flops.per_node, alive.live_bytes)),
+        artifact=artifact or {},
+    )
+
+
+def _typed(value: ir.Value) -> str:
+    from graphopt.ir.tensor_text import type_text
+
+    return f"{value.name}: {type_text(value)}"
+
+
+def _bound(
+    model: ir.Model, shapes: Iterable[str] | Mapping[str, Any] | None
+) -> tuple[ir.Model, dict[str, int], tuple[str, ...]]:
+    """A copy with numbers for every dim of the inputs and inferred shapes; dim → number; those assumed."""
+    from graphopt.ir.freeze import set_input_shapes
+    from graphopt.ir.shape_spec import parse_shape_specs
+    from graphopt.ir.shapes import infer_shapes
+
+    given = shapes if isinstance(shapes, Mapping) else parse_shape_specs(shapes or (), model)
+    bound = model.clone()
+    symbols = [(v.name or "", i, d) for v in bound.graph.inputs for i, d in enumerate(v.shape or ())]
+    set_input_shapes(bound, given)
+    guesses = _guesses(bound)
+    set_input_shapes(
+        bound, {v.name or "": _with(v, guesses) for v in bound.graph.inputs if v.shape is not None}
+    )
+    infer_shapes(bound)
+    inputs = {v.name or "": v for v in bound.graph.inputs}
+    dims: dict[str, int] = {}
+    for name, index, dim in symbols:
+        shape = inputs[name].shape
+        extent = None if shape is None else shape[index]
+        if not isinstance(dim, int) and dim.value and isinstance(extent, int):
+            dims[dim.value] = extent
+    return bound, dims, tuple(name for name in dims if name in guesses)
+
+
+def _guesses(model: ir.Model) -> dict[str, int]:
+    """A number for every open dim of the inputs, the same for the same name."""
+    guesses: dict[str, int] = {}
+    for value in model.graph.inputs:
+        shape = list(value.shape or ())
+        names = [(i, d.value) for i, d in enumerate(shape) if not isinstance(d, int) and d.value]
+        image = len(shape) == 4 and {i for i, _ in names} >= {2, 3}
+        for order, (index, name) in enumerate(names):
+            if order == 0 and not (image and index >= 2):
+                guesses.setdefault(name, 1)
+            else:
+                guesses.setdefault(name, _IMAGE if image and index >= 2 else _SEQUENCE)
+    return guesses
+
+
+def _with(value: ir.Value, guesses: Mapping[str, int]) -> list[int | None]:
+    shape = value.shape if value.shape is not None else ()
+    return [None if isinstance(d, int) else guesses.get(d.value or "") for d in shape]
+
+
+def _rows(
+    model: ir.Model, sizes: Any, flops: Mapping[ir.Node, int | None], live: tuple[int, ...]
+) -> Iterator[NodeRow]:
+    yield from _graph_rows(model.graph, sizes, flops, live, "")
+
+
+def _graph_rows(
+    graph: ir.Graph, sizes: Any, flops: Mapping[ir.Node, int | None], live: tuple[int, ...], scope: str
+) -> Iterator[NodeRow]:
+    """Rows of a graph and, after each node, of its subgraphs; recursion follows the nesting."""
+    from graphopt.ir.analyses.bytes import node_bytes
+    from graphopt.ir.analyses.control import bodies
+    from graphopt.ir.tensor_text import type_text
+    from graphopt.report.summary import operator_name
+
+    for index, node in enumerate(graph):
+        traffic = node_bytes(node, sizes)
+        yield NodeRow(
+            name=node.name or "",
+            op=operator_name(node),
+            output=type_text(node.outputs[0]) if node.outputs else "",
+            flops=flops.get(node),
+            weights=None if traffic is None else traffic.weights,
+            read=None if traffic is None else traffic.read,
+            written=None if traffic is None else traffic.written,
+            live=live[index] if index < len(live) else None,
+            scope=scope,
+        )
+        for body in bodies(node):
+            name = "/".join(filter(None, (scope, node.name or node.op_type)))
+            yield from _graph_rows(body, sizes, flops, (), name)
