@@ -138,7 +138,7 @@ def usable_backends(target: Target) -> list[Backend]:
     Raises:
         BackendError: none is; the message carries the fix.
     """
-    from graphopt.backends import all_backends
+    from graphopt.backends.registry import all_backends
     from graphopt.backends.base import Available, Unavailable
 
     found: list[Backend] = []

@@ -110,7 +110,7 @@ def compile_model(
 
     chosen = _options(options)
     where = _output_path(model, output)
-    with memory_guard("the compilation"):
+    with memory_guard("compiling the model"):
         return _Compilation(model, where, chosen).run()
 
 
