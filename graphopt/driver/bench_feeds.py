@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphopt.errors import FeedError
+from graphopt.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,12 +38,13 @@ def bench_feeds(
 
     Raises:
         ModelError: the model cannot be read.
-        FeedError: the feeds do not fit, both kinds were given, or none could be derived.
+        UsageError: both kinds were given.
+        FeedError: the feeds do not fit, or none could be derived.
     """
     from graphopt.ir.load import load_model
 
     if inputs is not None and feeds is not None:
-        raise FeedError("both a file of inputs and arrays were given", "give one of them")
+        raise UsageError("both a file of inputs and arrays were given", "give one of them")
     model = load_model(model_path)
     given = inputs if inputs is not None else feeds
     if given is not None:
