@@ -79,17 +79,19 @@ def _render(report: BenchReport) -> str:
         ("engine", "p50 µs", "p90 µs", "p95 µs", "p99 µs", "per second", "peak MB", "calls"),
         [_row(engine) for engine in engines],
     )
-    conditions = report.conditions.to_json()
-    facts = ", ".join(
-        f"{key} {value}" for key, value in conditions.items() if value not in (None, "", [], {})
-    )
     lines = [latency, ""]
     for name, ratio in report.ratios.items():
         lines.append(
             f"{ratio.median:.3f} times as fast as {name} "
             f"({ratio.low:.3f} to {ratio.high:.3f}, noise {100 * ratio.noise:.1f} %, n={ratio.n})"
         )
-    lines += [f"inputs: {', '.join(f'{name} {text}' for name, text in report.feeds.items())}", facts]
+    found = report.conditions
+    lines.append(f"inputs: {', '.join(f'{name} {text}' for name, text in report.feeds.items())}")
+    lines.append(
+        f"{found.machine}, {found.threads} threads, load {found.load_before[0]:.1f} to {found.load_after[0]:.1f}, "
+        f"{found.rounds} rounds in {found.seconds:.1f} s, {found.date}"
+    )
+    lines.append(", ".join(f"{name} {version}" for name, version in report.versions.items()))
     return "\n".join(lines)
 
 
