@@ -105,7 +105,7 @@ def _report(
     bound, dims, assumed = _bound(model, shapes)
     sizes = Sizes(dims)
     flops, moved, alive = model_flops(bound, sizes), model_bytes(bound, sizes), liveness(bound, sizes)
-    uncounted = Counter(operator_name(node) for node in bound.graph if flops.per_node[node] is None)
+    uncounted = Counter(operator_name(node) for node, count in flops.per_node.items() if count is None)
     by_dtype: Counter[str] = Counter()
     for tensor in walk.constants(model):
         by_dtype[tensor.dtype.name.lower()] += tensor.nbytes
@@ -131,7 +131,8 @@ def _report(
         uncounted=dict(uncounted.most_common()),
         bytes_moved=moved.total,
         bytes_unknown=moved.unknown,
-        peak_activation_bytes=None if alive.unknown else alive.peak_bytes,
+        peak_activation_bytes=alive.peak_bytes,
+        activations_unknown=alive.unknown,
         peak_node="" if alive.peak_node is None else alive.peak_node.name or alive.peak_node.op_type,
         rows=tuple(_rows(bound, sizes, flops.per_node, alive.live_bytes)),
         artifact=artifact or {},
@@ -148,9 +149,9 @@ def _bound(
     model: ir.Model, shapes: Iterable[str] | Mapping[str, Any] | None
 ) -> tuple[ir.Model, dict[str, int], tuple[str, ...]]:
     """A copy with numbers for every dim of the inputs and inferred shapes; dim → number; those assumed."""
+    from graphopt.driver.shapes import infer_all_shapes
     from graphopt.ir.freeze import set_input_shapes
     from graphopt.ir.shape_spec import parse_shape_specs
-    from graphopt.ir.shapes import infer_shapes
 
     given = shapes if isinstance(shapes, Mapping) else parse_shape_specs(shapes or (), model)
     bound = model.clone()
@@ -160,7 +161,7 @@ def _bound(
     set_input_shapes(
         bound, {v.name or "": _with(v, guesses) for v in bound.graph.inputs if v.shape is not None}
     )
-    infer_shapes(bound)
+    infer_all_shapes(bound)
     inputs = {v.name or "": v for v in bound.graph.inputs}
     dims: dict[str, int] = {}
     for name, index, dim in symbols:

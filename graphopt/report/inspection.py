@@ -66,8 +66,8 @@ class InspectReport:
         dims: symbolic dim → extent the figures below hold for; ``assumed`` those nobody gave.
         flops: of one inference, a multiply-add is two; ``uncounted`` operator → nodes left out.
         bytes_moved: every operand read once, every result written once; ``bytes_unknown`` nodes left out.
-        peak_activation_bytes: the most alive at once in node order; None when a size is unknown.
-        peak_node: where.
+        peak_activation_bytes: the most alive at once in node order, a lower bound when
+            ``activations_unknown`` values have no known size; ``peak_node`` is where.
         rows: every node in order.
         artifact: what the manifest of an artifact says: writer, target, regions, verdict, files.
     """
@@ -93,7 +93,8 @@ class InspectReport:
     uncounted: Mapping[str, int]
     bytes_moved: int
     bytes_unknown: int
-    peak_activation_bytes: int | None
+    peak_activation_bytes: int
+    activations_unknown: int
     peak_node: str
     rows: tuple[NodeRow, ...] = ()
     artifact: Json = field(default_factory=dict)
@@ -139,7 +140,7 @@ def _facts(report: InspectReport) -> Iterator[RenderableType]:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in _fact_rows(report):
-        table.add_row(name, words.printable(value))
+        table.add_row(Text(name), Text(words.printable(value)))
     yield table
 
 
@@ -171,8 +172,9 @@ def _fact_rows(report: InspectReport) -> Iterator[tuple[str, str]]:
     if report.intensity is not None:
         yield "intensity", f"{report.intensity:.3g} FLOP per byte"
     at = f" at {report.peak_node}" if report.peak_node else ""
-    peak = report.peak_activation_bytes
-    yield "activations", "unknown" if peak is None else f"{words.size(peak)} at most{at}"
+    peak = words.size(report.peak_activation_bytes)
+    bound = f"at least {peak}, {report.activations_unknown} values of unknown size"
+    yield "activations", f"{bound if report.activations_unknown else f'{peak} at most'}{at}"
     yield "fingerprint", report.fingerprint[:16]
 
 
@@ -188,7 +190,7 @@ def _nodes(rows: Sequence[NodeRow], total: int) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         share = f"{100 * row.flops / total:.1f} %" if row.flops and total else ""
-        table.add_row(
+        cells = (
             words.printable(row.op),
             words.printable(row.name),
             words.printable(row.output),
@@ -199,4 +201,6 @@ def _nodes(rows: Sequence[NodeRow], total: int) -> Table:
             words.size(row.written),
             "" if row.intensity is None else f"{row.intensity:.3g}",
         )
+        # Text, not str: rich reads markup in a str, and [64,3,7,7] or a hostile name looks like it.
+        table.add_row(*map(Text, cells))
     return table

@@ -69,17 +69,22 @@ def _operators(report: CompileReport) -> Iterator[RenderableType]:
     table = _table("operator", ">before", ">after", ">change")
     changed = [row for row in rows if row.before != row.after]
     for row in changed[:_MOST_ROWS]:
-        table.add_row(words.printable(row.name), *map(words.count, (row.before, row.after)), _step(row))
+        _row(table, words.printable(row.name), *map(words.count, (row.before, row.after)), _step(row))
     rest = changed[_MOST_ROWS:]
     if rest:
         before, after = sum(r.before for r in rest), sum(r.after for r in rest)
-        table.add_row(
-            f"{len(rest)} more", words.count(before), words.count(after), f"{after - before:+,d}", style="dim"
+        _row(
+            table,
+            f"{len(rest)} more",
+            words.count(before),
+            words.count(after),
+            f"{after - before:+,d}",
+            style="dim",
         )
     same = [row for row in rows if row.before == row.after]
     if same:
         total = sum(row.before for row in same)
-        table.add_row(f"{len(same)} unchanged", words.count(total), words.count(total), "", style="dim")
+        _row(table, f"{len(same)} unchanged", words.count(total), words.count(total), "", style="dim")
     x, y = report.before, report.after
     table.add_section()
     totals = (
@@ -91,7 +96,7 @@ def _operators(report: CompileReport) -> Iterator[RenderableType]:
     for name, before_total, after_total, word in totals:
         if before_total and after_total:
             change = words.change(before_total, after_total)
-            table.add_row(name, word(before_total), word(after_total), change, style="bold")
+            _row(table, name, word(before_total), word(after_total), change, style="bold")
     yield table
     if y.uncounted:
         yield Text(f"FLOPs leave out {y.uncounted} nodes whose shapes or formulas are unknown", style="dim")
@@ -108,7 +113,8 @@ def _passes(report: CompileReport) -> Iterator[RenderableType]:
         table = _table("pass", ">nodes", ">weights", ">time", "rewrites")
         for row in active:
             weights = ("+" if row.weight_bytes > 0 else "") + words.size(row.weight_bytes)
-            table.add_row(
+            _row(
+                table,
                 words.printable(row.text),
                 f"{row.nodes:+,d}" if row.nodes else "0",
                 weights if row.weight_bytes else "0",
@@ -140,7 +146,7 @@ def _placement(report: CompileReport) -> Iterator[RenderableType]:
             words.scaled(row.get("flops")),
         ]
         times = [words.seconds(row.get("seconds"))] if timed else []
-        table.add_row(*cells, *times, *([words.printable(row.get("reason") or "")] if reasoned else []))
+        _row(table, *cells, *times, *([words.printable(row.get("reason") or "")] if reasoned else []))
     yield table
     for row in report.placement:
         for reason, nodes in (row.get("fell_back") or {}).items():
@@ -163,7 +169,8 @@ def _equality(report: CompileReport) -> Iterator[RenderableType]:
     rows = equality_rows(report)
     for row in rows[:_MOST_ROWS]:
         remark = row["reason"] or ("weak check: " + "; ".join(row["weak"]) if row["weak"] else "")
-        table.add_row(
+        _row(
+            table,
             words.printable(row["name"]),
             Text(str(row["verdict"]), style=_TONES.get(str(row["verdict"]), "")),
             words.small(row["max_abs"]),
@@ -194,7 +201,8 @@ def _speed(report: CompileReport) -> Iterator[RenderableType]:
         table = _table("without this pass", ">ratio", ">95 % interval", "")
         for row in report.measurement.ablation:
             kind = words.speed_verdict(row.ratio)
-            table.add_row(
+            _row(
+                table,
                 words.printable(row.pass_text),
                 Text(words.ratio(row.ratio["median"]), style=_TONES[kind]),
                 f"{row.ratio['low']:.3g} to {row.ratio['high']:.3g}",
@@ -238,6 +246,11 @@ def _shipped(report: CompileReport) -> Text:
     shipped = report.measurement.shipped
     what = "Shipped the optimised model" if shipped == "optimised" else "Shipped the model as it came in"
     return Text.assemble((what, f"bold {_TONES[shipped]}"), f": {words.printable(report.measurement.reason)}")
+
+
+def _row(table: Table, *cells: str | Text, style: str = "") -> None:
+    """Add a row of plain text: rich would read markup in a str, and a hostile name could hold some."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
 
 
 def _table(*columns: str) -> Table:

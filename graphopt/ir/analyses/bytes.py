@@ -30,7 +30,7 @@ class ModelTraffic:
 
     Attributes:
         total: bytes of the nodes whose sizes are known; of a branch, the dearer side.
-        unknown: nodes of the main graph whose sizes are not.
+        unknown: nodes whose sizes are not, subgraphs included.
     """
 
     total: int
@@ -91,20 +91,22 @@ def node_bytes(node: ir.Node, bindings: Bindings | Sizes | None = None) -> Traff
 
 
 def model_bytes(model: ir.Model, bindings: Bindings | Sizes | None = None) -> ModelTraffic:
-    """Traffic of every node of the main graph, bodies of control flow included; linear in nodes."""
+    """Traffic of every node, bodies of control flow as often as they run; linear in nodes."""
     sizes = bindings if isinstance(bindings, Sizes) else Sizes(bindings)
-    found = [_with_bodies(node, sizes) for node in model.graph]
-    known = [traffic for traffic in found if traffic is not None]
-    return ModelTraffic(sum(known), len(found) - len(known))
+    return _graph_bytes(model.graph, sizes)
 
 
-def _with_bodies(node: ir.Node, sizes: Sizes) -> int | None:
-    """Bytes of a node; control flow moves what its dearest body moves, as often as it runs."""
-    if not is_control_flow(node):
+def _graph_bytes(graph: ir.Graph, sizes: Sizes) -> ModelTraffic:
+    """Recursion follows the nesting of subgraphs."""
+    total = unknown = 0
+    for node in graph:
+        if is_control_flow(node):
+            inner = [_graph_bytes(body, sizes) for body in bodies(node)]
+            runs = trips(node, sizes)
+            total += (runs or 0) * max((body.total for body in inner), default=0)
+            unknown += sum(body.unknown for body in inner) + (runs is None)
+            continue
         traffic = node_bytes(node, sizes)
-        return None if traffic is None else traffic.total
-    inner = [[_with_bodies(n, sizes) for n in graph] for graph in bodies(node)]
-    runs = trips(node, sizes)
-    if runs is None or any(None in counts for counts in inner):
-        return None
-    return runs * max((sum(c for c in counts if c is not None) for counts in inner), default=0)
+        total += 0 if traffic is None else traffic.total
+        unknown += traffic is None
+    return ModelTraffic(total, unknown)

@@ -27,8 +27,9 @@ class ModelFlops:
 
     Attributes:
         total: operations of the nodes that could be counted.
-        uncounted: nodes of the main graph that could not (no formula, or a size unknown).
+        uncounted: nodes that could not (no formula, or a size unknown), subgraphs included.
         per_node: operations of every node, those inside subgraphs per run of their body; None unknown.
+            Control flow has the sum of what could be counted inside.
     """
 
     total: int
@@ -56,9 +57,8 @@ def model_flops(model: ir.Model, bindings: Bindings | Sizes | None = None) -> Mo
     """
     sizes = bindings if isinstance(bindings, Sizes) else Sizes(bindings)
     counter = _Counter(sizes, FunctionBodies(model) if model.functions else None)
-    counts = [counter.node(node) for node in model.graph]
-    known = [count for count in counts if count is not None]
-    return ModelFlops(sum(known), len(counts) - len(known), counter.counts)
+    total = sum(counter.node(node) or 0 for node in model.graph)
+    return ModelFlops(total, sum(count is None for count in counter.counts.values()), counter.counts)
 
 
 class _Counter:
@@ -90,12 +90,6 @@ class _Counter:
             return None
 
     def _control(self, node: ir.Node) -> int | None:
-        counts = [self._graph(graph) for graph in bodies(node)]
-        known = [count for count in counts if count is not None]
+        counts = [sum(self.node(inner) or 0 for inner in graph) for graph in bodies(node)]
         runs = trips(node, self._sizes)
-        return max(known) * runs if known and len(known) == len(counts) and runs is not None else None
-
-    def _graph(self, graph: ir.Graph) -> int | None:
-        counts = [self.node(node) for node in graph]
-        known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) else None
+        return None if runs is None else runs * max(counts, default=0)
