@@ -12,7 +12,7 @@ import onnx_ir as ir
 Dim = int | str | None
 """A size, a name that equal dims share, or None for unknown."""
 
-_MEANINGLESS = re.compile(r"\?|-\d+|unk__\d+|None|", re.IGNORECASE)
+_MEANINGLESS = re.compile(r"\?|-\d+|unk_+\d+|None|", re.IGNORECASE)
 """Dim names that exporters write for "unknown"; two of them are never the same dim."""
 
 
