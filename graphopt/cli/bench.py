@@ -88,8 +88,8 @@ def _render(report: BenchReport) -> str:
     found = report.conditions
     lines.append(f"inputs: {', '.join(f'{name} {text}' for name, text in report.feeds.items())}")
     lines.append(
-        f"{found.machine}, {found.threads} threads, load {found.load_before[0]:.1f} to {found.load_after[0]:.1f}, "
-        f"{found.rounds} rounds in {found.seconds:.1f} s, {found.date}"
+        f"{found.machine}, {found.threads} threads, {found.rounds} rounds in {found.seconds:.1f} s, "
+        f"load {found.load_before[0]:.1f} to {found.load_after[0]:.1f}, {found.date}"
     )
     lines.append(", ".join(f"{name} {version}" for name, version in report.versions.items()))
     return "\n".join(lines)

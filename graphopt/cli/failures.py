@@ -15,7 +15,17 @@ from typing import Any
 
 import click
 
-from graphopt.errors import GraphoptError
+from graphopt.errors import (
+    ArtifactError,
+    BackendError,
+    EqualityError,
+    FeedError,
+    GraphoptError,
+    ModelError,
+    PassError,
+    TargetError,
+    UsageError,
+)
 
 FAILED, INTERRUPTED, BROKEN_PIPE, TERMINATED = 1, 130, 141, 143
 
@@ -37,6 +47,17 @@ _MEMORY_HINT = "raise the memory limit, or use a machine with more memory"
 class Terminated(BaseException):
     """Somebody sent SIGTERM: unwind, so that nothing half-written stays behind."""
 
+
+_USUAL_HINTS: tuple[tuple[type[GraphoptError], str], ...] = (
+    (ArtifactError, "compile the model again: graphopt compile MODEL.onnx -o MODEL.gopt"),
+    (BackendError, "graphopt doctor shows what can run here"),
+    (EqualityError, "graphopt bisect finds the pass and the subgraph"),
+    (FeedError, "graphopt inspect lists the inputs with dtype and shape"),
+    (ModelError, "export the model again"),
+    (PassError, "leave the pass out with --disable-pass"),
+    (TargetError, "graphopt doctor shows this machine's target"),
+    (UsageError, "graphopt --help"),
+)
 
 # Ends that are nobody's mistake: a traceback would say nothing.
 _PLAIN = (click.ClickException, click.Abort, KeyboardInterrupt, Terminated)
@@ -98,12 +119,17 @@ def _classify(error: BaseException, words: Sequence[str]) -> tuple[int, str, str
     if _is_out_of_memory(error):
         return FAILED, "out of memory", _MEMORY_HINT
     if isinstance(error, GraphoptError):
-        return error.exit_code, error.message, error.hint
+        return error.exit_code, error.message, error.hint or _usual_hint(error)
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return FAILED, f"{where}{error.strerror}", _os_hint(error)
     saved = _save_traceback(error, words)
     return FAILED, f"internal error: {type(error).__name__}: {error}", f"this is a bug; please report {saved}"
+
+
+def _usual_hint(error: GraphoptError) -> str:
+    """The next step for an error that names none of its own."""
+    return next((hint for kind, hint in _USUAL_HINTS if isinstance(error, kind)), "")
 
 
 def _usage_message(error: click.ClickException) -> str:
@@ -151,7 +177,7 @@ def _os_hint(error: OSError) -> str:
             return "choose a place you may write to, or change the permissions"
         case errno.ENOSPC | errno.EDQUOT:
             return "free some space or write somewhere else"
-    return ""
+    return "check the path"
 
 
 def _save_traceback(error: BaseException, words: Sequence[str]) -> str:

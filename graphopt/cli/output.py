@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -50,7 +50,8 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        remove(scratch)
+        with suppress(OSError):
+            remove(scratch)
 
 
 def _is_number(cell: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -104,7 +105,8 @@ def save_outputs(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
     except OSError as error:
         raise write_error(target, error) from error
     finally:
-        remove(scratch)
+        with suppress(OSError):
+            remove(scratch)
 
 
 def _write(path: Path, arrays: Mapping[str, Array]) -> None:
