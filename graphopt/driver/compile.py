@@ -160,14 +160,12 @@ class _Compilation:
             imported = import_model(
                 self.source, shapes=self.options.shapes, constants=self.options.constants
             )
-        with tempfile.TemporaryDirectory(
-            prefix=f".{self.output.name}.", dir=scratch_parent(self.output)
-        ) as folder:
+        with _scratch_folder(self.output) as folder:
             workshop = Workshop(
                 imported=imported,
                 target=target,
                 threads=threads,
-                scratch=Path(folder),
+                scratch=folder,
                 backends=backends,
                 evaluate=evaluator(),
                 instruments=self.options.instruments,
@@ -285,6 +283,19 @@ class _Compilation:
     def _measure_progress(self, rounds: int, fraction: float) -> None:
         assert self.options.progress is not None
         self.options.progress(f"measure: {min(fraction, 1):.0%} ({rounds} rounds)")
+
+
+@contextmanager
+def _scratch_folder(output: Path) -> Iterator[Path]:
+    """A folder beside ``output``; ArtifactError naming the output when there can be none."""
+    from graphopt.artifact.replace import write_error
+
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=scratch_parent(output))
+    except OSError as error:
+        raise write_error(output, error) from error
+    with folder as path:
+        yield Path(path)
 
 
 def _unmeasured(decisions: Decisions | None) -> Measurement:

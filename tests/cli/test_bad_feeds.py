@@ -13,9 +13,9 @@ from tests.cli.conftest import Run
 GOOD = np.zeros((2, 4), np.float32)
 
 FEEDS: dict[str, tuple[dict[str, Any], str]] = {
-    "wrong name": ({"nonsense": GOOD}, "'x'"),
+    "wrong name": ({"nonsense": GOOD}, "nonsense"),
     "one too many": ({"x": GOOD, "nonsense": GOOD}, "nonsense"),
-    "none": ({}, "'x'"),
+    "none": ({}, "in.npz"),
     "wrong dtype": ({"x": GOOD.astype(np.int64)}, "float32"),
     "wrong shape": ({"x": np.zeros((2, 5), np.float32)}, "5"),
     "wrong rank": ({"x": np.zeros((4,), np.float32)}, "x"),
