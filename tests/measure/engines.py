@@ -1,6 +1,7 @@
 """Engines whose speed and misbehaviour are known, for the tests of measuring."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -8,21 +9,28 @@ import time
 from pathlib import Path
 
 
-def spin(seconds, pid_file=None):
-    """Waits busily: one call takes ``seconds`` on any machine, as long as nobody takes the processor away."""
+def note_pid(pid_file):
     if pid_file:
         with Path(pid_file).open("a", encoding="utf-8") as file:
             file.write(f"{os.getpid()}\n")
 
-    def call():
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            pass
 
+def clocked(seconds, pid_file=None):
+    """Takes ``seconds``, give or take 2 %, on a clock of its own: the same however busy the machine is."""
+    note_pid(pid_file)
+    rng = random.Random(os.getpid())
+    now = 0
+
+    def call():
+        nonlocal now
+        now += round(seconds * 1e9 * rng.lognormvariate(0, 0.02))
+
+    time.perf_counter_ns = lambda: now
     return call
 
 
-def nap(seconds):
+def nap(seconds, pid_file=None):
+    note_pid(pid_file)
     return lambda: time.sleep(seconds)
 
 

@@ -24,8 +24,8 @@ def refuses(_):
 @pytest.fixture
 def peers(monkeypatch):
     found = (
-        peer("onnxruntime", "spin", seconds=0.002),
-        peer("quick", "spin", seconds=0.001),
+        peer("onnxruntime", "clocked", seconds=0.002),
+        peer("quick", "clocked", seconds=0.001),
         peer("broken", "raises", message="its own reason"),
         engines.Peer("refusing", "a test", refuses),
         engines.Peer("absent", "a test", refuses, {"no_such_module": "no-such-package"}),
@@ -73,8 +73,8 @@ def test_the_baseline_is_always_among_the_engines(peers, tmp_path):
 
 
 def test_a_slower_graphopt_is_a_failure(monkeypatch, tmp_path):
-    slow = peer("graphopt", "spin", seconds=0.002)
-    monkeypatch.setattr(run, "PEERS", (peer("onnxruntime", "spin", seconds=0.001), slow))
+    slow = peer("graphopt", "clocked", seconds=0.002)
+    monkeypatch.setattr(run, "PEERS", (peer("onnxruntime", "clocked", seconds=0.001), slow))
     monkeypatch.setattr(run, "_compile", lambda *_, **__: None)
     code, found = call(tmp_path)
     assert code == 1
