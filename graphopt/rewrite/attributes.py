@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
@@ -80,9 +82,30 @@ def make_attribute(name: str, value: AttrValue | object) -> ir.Attr:
     Raises:
         TypeError: the value is of no attribute type.
     """
-    if value == ():
-        return ir.AttrInt64s(name, ())
-    return ir.convenience.convert_attribute(name, value)  # type: ignore[arg-type]
+    if isinstance(value, ir.Attr):
+        return ir.Attr(name, value.type, value.value)
+    if isinstance(value, (bool, int, np.integer)):
+        return ir.AttrInt64(name, int(value))
+    if isinstance(value, (float, np.floating)):
+        return ir.AttrFloat32(name, float(value))
+    if isinstance(value, str):
+        return ir.AttrString(name, value)
+    if isinstance(value, ir.TensorProtocol):
+        return ir.AttrTensor(name, value)
+    if isinstance(value, (tuple, list)):
+        return _list_attribute(name, value)
+    raise TypeError(f"attribute {name}: {type(value).__name__} is of no attribute type")
+
+
+def _list_attribute(name: str, items: Sequence[object]) -> ir.Attr:
+    if all(isinstance(item, str) for item in items) and items:
+        return ir.AttrStrings(name, [str(item) for item in items])
+    numbers = [item for item in items if isinstance(item, (int, float, np.integer, np.floating))]
+    if len(numbers) < len(items):
+        raise TypeError(f"attribute {name}: a list of numbers or of text is needed")
+    if any(isinstance(item, (float, np.floating)) for item in numbers):
+        return ir.AttrFloat32s(name, [float(item) for item in numbers])
+    return ir.AttrInt64s(name, [int(item) for item in numbers])
 
 
 def _same(a: object, b: object) -> bool:

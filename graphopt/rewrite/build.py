@@ -93,8 +93,18 @@ class Builder:
         node = ir.Node(
             call.domain, call.op_type, inputs, [a for a in attributes if a is not None], outputs=outputs
         )
-        infer_outputs(node, opset)
+        if not self._is_described(call):
+            infer_outputs(node, opset)
         self.built.nodes.append(node)
+
+    def _is_described(self, call: Call) -> bool:
+        """Whether every output takes over the type and shape of a matched value: no need to infer them."""
+        for name in call.outputs:
+            old = None if name is None or name.name not in self.outputs else self.match.values[name.name]
+            values = old if isinstance(old, tuple) else (old,)
+            if any(value is None or value.type is None or value.shape is None for value in values):
+                return False
+        return True
 
     def _new_values(self, name: Name | None) -> list[ir.Value]:
         """Values for one output: a result takes the place of the matched one, its name included."""

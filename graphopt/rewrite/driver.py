@@ -146,6 +146,8 @@ class Driver:
         """Replace ``match``; None when done, else why it would change nothing."""
         self.scope.read()
         built = Builder(rule.replacement(match), match, pattern.outputs, self.scope, rule.name).run()
+        if self._would_recur(match, built.nodes):
+            return Miss(match.root, "", pattern.parts, pattern.parts)
         reason = would_rebuild_identity(match, built)
         if reason is not None:
             return Miss(match.root, reason, pattern.parts, pattern.parts)
@@ -157,6 +159,13 @@ class Driver:
         touched = Splice(self.scope, match, built, f"{self.pass_name}/{rule.name}").run()
         self._push(self._neighbourhood(touched))
         return None
+
+    def _would_recur(self, match: Match, nodes: list[ir.Node]) -> bool:
+        """Whether the match is the body of the very function that the new nodes call."""
+        container = self.scope.container(match.root)
+        if not isinstance(container, ir.Function):
+            return False
+        return any(node.op_identifier() == container.identifier() for node in nodes)
 
     def _neighbourhood(self, touched: list[ir.Node]) -> list[ir.Node]:
         """``touched`` and what reads them, as far as a pattern reaches."""

@@ -25,8 +25,8 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
     try:
         found = onnx.shape_inference.infer_node_outputs(
             schema,
-            ir.to_proto(node),
-            {str(value.name): ir.to_proto(value).type for value in given},
+            ir.serde.serialize_node(node),
+            {str(value.name): ir.serde.serialize_value(value).type for value in given},
             {str(value.name): tensor for value in given if (tensor := _small(value)) is not None},
             opset_imports=[onnx.helper.make_opsetid(node.domain, opset)],
         )
@@ -44,4 +44,4 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
 
 def _small(value: ir.Value) -> onnx.TensorProto | None:
     tensor = constant_tensor(value)
-    return None if tensor is None or tensor.size > _SMALL else ir.to_proto(tensor)
+    return None if tensor is None or tensor.size > _SMALL else ir.serde.serialize_tensor(tensor)

@@ -94,7 +94,10 @@ def opset_of(graph: ir.Graph | ir.Function, model: ir.Model, domain: str = "") -
 def literal_dtype(
     node_schema: onnx.defs.OpSchema, index: int, inputs: Sequence[ir.Value | None]
 ) -> ir.DataType:
-    """The element type a literal at input ``index`` must have, from the node's other inputs.
+    """The element type a literal at input ``index`` must have.
+
+    It is that of an input of the same type variable; else that of the first input where the schema
+    allows it, else int64.
 
     Raises:
         ValueError: the schema leaves it open, so the rule has to spell it.
@@ -103,15 +106,25 @@ def literal_dtype(
     for other, value in enumerate(inputs):
         if value is not None and value.dtype is not None and _formal(node_schema, other) == wanted:
             return value.dtype
-    if wanted.startswith("tensor("):
-        return ir.DataType[_ELEMENT[wanted[len("tensor(") : -1]]]
-    allowed = [c for c in node_schema.type_constraints if c.type_param_str == wanted]
-    if len(allowed) == 1 and len(allowed[0].allowed_type_strs) == 1:
-        return ir.DataType[_ELEMENT[allowed[0].allowed_type_strs[0][len("tensor(") : -1]]]
+    allowed = [wanted] if wanted.startswith("tensor(") else []
+    for constraint in node_schema.type_constraints:
+        if constraint.type_param_str == wanted:
+            allowed.extend(constraint.allowed_type_strs)
+    known = [value.dtype for value in inputs if value is not None and value.dtype is not None]
+    for dtype in (*known[:1], ir.DataType.INT64):
+        if _type_string(dtype) in allowed:
+            return dtype
+    if len(allowed) == 1 and allowed[0] in _BY_TYPE_STRING:
+        return _BY_TYPE_STRING[allowed[0]]
     raise ValueError(f"the type of the literal at input {index} of {node_schema.name} is open; spell it")
 
 
-_ELEMENT = {"float": "FLOAT", "double": "DOUBLE", "int64": "INT64", "int32": "INT32", "bool": "BOOL"}
+def _type_string(dtype: ir.DataType) -> str:
+    """The type as operator schemas write it."""
+    return f"tensor({dtype.name.lower()})"
+
+
+_BY_TYPE_STRING = {_type_string(dtype): dtype for dtype in ir.DataType}
 
 
 def _formal(node_schema: onnx.defs.OpSchema, index: int) -> str:

@@ -117,8 +117,6 @@ class _Parser:
         inputs = self._list("(", ")", self._argument)
         if self._peek() == "<":
             attributes, rest = self._attributes()
-        if any(isinstance(arg, Name) and arg.variadic for arg in inputs[:-1]):
-            raise self._error("'*' only at the last input")
         domain, _, op_type = identifier.rpartition(".")
         domain = "" if domain == "ai.onnx" else domain
         return Call(outputs, domain, op_type, attributes, rest, tuple(inputs))

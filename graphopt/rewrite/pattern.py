@@ -126,6 +126,8 @@ def _check_names(body: Body) -> None:
         for term in statement.terms:
             arguments: tuple[Argument, ...] = (term,) if isinstance(term, Name) else term.inputs
             used.update(arg.name for arg in arguments if isinstance(arg, Name))
+            if any(isinstance(arg, Name) and arg.variadic for arg in arguments[:-1]):
+                raise RuleSyntaxError("in a left side '*' stands only at the last input")
         for name in statement.outputs:
             if name is None:
                 continue
