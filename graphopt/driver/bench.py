@@ -258,4 +258,6 @@ def _in_microseconds(found: Percentile) -> Percentile:
 
 
 def _percentile_json(found: Percentile) -> dict[str, Any]:
-    return {"value": found.value, "low": found.low, "high": found.high}
+    """To the nanosecond: what lies behind it is an artefact of the division."""
+    ends = {"value": found.value, "low": found.low, "high": found.high}
+    return {name: None if end is None else round(end, 3) for name, end in ends.items()}

@@ -75,7 +75,7 @@ def compare(
             is left behind, in this or any other case.
     """
     base = _check(engines, baseline)
-    twin = f"{base.name} (control)"
+    twin = _control_name(base.name)
     entries = {engine.name: engine for engine in engines} | ({twin: base} if control else {})
     rules = Rules(frozenset((base.name, twin)), drop_failing, load_seconds, call_seconds)
     clock = _Clock(base.name, budget_seconds, min_rounds, precision, seed, progress, max(launches, 1))
@@ -189,10 +189,14 @@ def _check(engines: Sequence[Engine], baseline: str | None) -> Engine:
     by_name = {engine.name: engine for engine in engines}
     if not engines:
         raise UsageError("there is nothing to compare", "name at least one engine")
-    if len(by_name) != len(engines):
+    if len(by_name) != len(engines) or any(_control_name(name) in by_name for name in by_name):
         raise UsageError("two engines to compare share a name", "give each its own")
     if baseline is None:
         return engines[0]
     if baseline not in by_name:
         raise UsageError(f"the baseline '{baseline}' is not among the engines: {', '.join(by_name)}")
     return by_name[baseline]
+
+
+def _control_name(name: str) -> str:
+    return f"{name} (control)"

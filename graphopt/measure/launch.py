@@ -17,7 +17,8 @@ BLOCK_SECONDS = 0.02
 SETTLE_SECONDS = 0.002
 WARM_UP_SECONDS = 0.2
 WARM_UP_CALLS = 3
-LONGEST_BLOCK = 2000
+LONGEST_BLOCK = 500
+LONGEST_SETTLE = 200
 
 
 @dataclass
@@ -145,5 +146,5 @@ def block_calls(latency_seconds: float) -> tuple[int, int]:
     """How many calls to time in a block, and how many untimed ones to put before them."""
     latency = max(latency_seconds, 1e-7)
     timed = min(max(round(BLOCK_SECONDS / latency), 1), LONGEST_BLOCK)
-    settle = min(max(round(SETTLE_SECONDS / latency), 1), LONGEST_BLOCK // 10)
+    settle = min(max(round(SETTLE_SECONDS / latency), 1), LONGEST_SETTLE)
     return timed, settle

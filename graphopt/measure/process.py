@@ -62,28 +62,14 @@ class Worker:
         self._stopped = False
         self._closed = False
         self._latency_seconds = 0.0
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
-        request_read, self._requests = os.pipe()
-        self._replies, reply_write = os.pipe()
-        paths = [str(Path(entry).absolute()) for entry in sys.path]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **engine.environment}
-        ends = (request_read, reply_write)
+        self._last_words = ""
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "graphopt.measure.worker", *map(str, ends), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=ends,
-                env=environment,
-                process_group=0,
-            )
-        except BaseException:
-            self._close_files()
-            raise
-        finally:
-            for descriptor in ends:
-                os.close(descriptor)
+            self._launch()
+        except OSError as error:
+            raise BackendError(
+                f"no process can be started for engine '{engine.name}': {error.strerror or error}",
+                "free memory or raise the limit on processes and open files",
+            ) from None
         try:
             self.startup = self._start(load_seconds)
         except BaseException:
@@ -156,7 +142,8 @@ class Worker:
                     child.kill()
             self._process.wait()
         finally:
-            self._close_files()
+            self._last_words = _tail(self._log.fileno())
+            self._files.close()
 
     def __enter__(self) -> Self:
         return self
@@ -165,6 +152,32 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _launch(self) -> None:
+        """Start the process, its output in a file without a name and two pipes to it."""
+        paths = [str(Path(entry).absolute()) for entry in sys.path]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **self.engine.environment}
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
+            self._log = undo.enter_context(tempfile.TemporaryFile())
+            ends = []
+            for ours in (1, 0):
+                pipe = os.pipe()
+                undo.callback(os.close, pipe[ours])
+                theirs.callback(os.close, pipe[1 - ours])
+                ends.append((pipe[ours], pipe[1 - ours]))
+            (self._requests, requests), (self._replies, replies) = ends
+            # -P: the folder the person stands in may hold a file called like a module.
+            command = [sys.executable, "-P", "-m", "graphopt.measure.worker"]
+            self._process = subprocess.Popen(
+                [*command, str(requests), str(replies), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=(requests, replies),
+                env=environment,
+                process_group=0,
+            )
+            self._files = undo.pop_all()
 
     def _start(self, limit: float) -> Startup:
         request = {
@@ -219,12 +232,6 @@ class Worker:
     def _fail(self, what: str) -> BackendError:
         self.close()
         return BackendError(f"engine '{self.engine.name}' {what}{self._last_words}")
-
-    def _close_files(self) -> None:
-        self._last_words = _tail(self._log.fileno())
-        self._log.close()
-        for descriptor in (self._requests, self._replies):
-            os.close(descriptor)
 
 
 def _tail(descriptor: int) -> str:

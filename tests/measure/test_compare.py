@@ -142,6 +142,8 @@ def test_a_request_that_makes_no_sense_is_refused():
         compare([])
     with pytest.raises(UsageError, match="share a name"):
         compare([clocked("a", 0.1), clocked("a", 0.2)])
+    with pytest.raises(UsageError, match="share a name"):
+        compare([clocked("a", 0.1), clocked("a (control)", 0.2)])
     with pytest.raises(UsageError, match="baseline 'c' is not among the engines: a, b"):
         compare([clocked("a", 0.1), clocked("b", 0.2)], baseline="c")
 
@@ -178,7 +180,7 @@ def test_block_length_follows_the_engines_own_latency():
     assert n == round(BLOCK_SECONDS / 0.001)
     assert settle < n
     n, settle = block_calls(0.0)
-    assert n == 2000
+    assert n == 500
     assert settle <= n
 
 

@@ -174,6 +174,27 @@ def test_a_small_worker_of_a_large_parent_is_small():
         assert worker.peak_rss_bytes() < len(block) // 3
 
 
+def test_a_file_in_the_current_folder_is_not_taken_for_a_module(tmp_path, monkeypatch):
+    root = str(Path(__file__).parents[2])
+    monkeypatch.setattr(sys, "path", [root, *(entry for entry in sys.path if entry)])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "json.py").write_text("raise RuntimeError('imported by accident')", encoding="utf-8")
+    with Worker(engine("nap", seconds=0.0)) as worker:
+        assert len(worker.run(1)) == 1
+
+
+@pytest.mark.parametrize("call", ["subprocess.Popen", "tempfile.TemporaryFile", "os.pipe"])
+def test_a_process_that_cannot_be_started_is_one_line(monkeypatch, call):
+    def exhausted(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(f"graphopt.measure.process.{call}", exhausted)
+    with pytest.raises(
+        BackendError, match="no process can be started for engine 'nap': Cannot allocate memory"
+    ):
+        Worker(engine("nap", seconds=0.0))
+
+
 def test_an_interrupt_leaves_nothing_behind(monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
