@@ -89,3 +89,18 @@ def rotary_embedding(call: Call) -> int:
     if width <= 0:
         raise Unknown
     return 3 * prod(dims) * partial // width
+
+
+def linear_attention(call: Call) -> int:
+    """ONNX LinearAttention-27: a state of D x Dv per key head, updated and read at every token.
+
+    Update 2·D·Dv, decay D·Dv, the delta rule's prediction 2·D·Dv + 2·Dv; each query head reads 2·D·Dv + Dv.
+    """
+    q, k, v = call.dims(0), call.dims(1), call.dims(2)
+    heads, kv_heads = call.integer("q_num_heads"), call.integer("kv_num_heads")
+    width, value_width = k[2] // kv_heads, v[2] // kv_heads
+    state = width * value_width
+    rule = call.string("update_rule", "gated_delta")
+    update = 2 * state + (state if "gated" in rule else 0)
+    update += 2 * state + 2 * value_width if "delta" in rule else 0
+    return q[0] * q[1] * (kv_heads * update + heads * (2 * state + value_width))

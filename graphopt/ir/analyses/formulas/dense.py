@@ -19,6 +19,8 @@ def product(a: Dims, b: Dims) -> int:
         raise Unknown
     rows, inner = (a[-2], a[-1]) if len(a) > 1 else (1, a[0])
     columns = b[-1] if len(b) > 1 else 1
+    if inner != (b[-2] if len(b) > 1 else b[0]):
+        raise Unknown
     return 2 * prod(broadcast(a[:-2], b[:-2])) * rows * inner * columns
 
 
@@ -89,6 +91,12 @@ def conv(weight: int = 1, bias: int | None = 2, after: int = 0) -> Formula:
         return call.out_size() * per_output
 
     return formula
+
+
+def causal_conv(call: Call) -> int:
+    """ONNX CausalConvWithState: a depthwise convolution of k taps, an optional SiLU (5) at the end."""
+    activation = 0 if call.string("activation", "none") == "none" else 5
+    return call.size(0) * (2 * call.dims(1)[-1] + int(call.has(2)) + activation)
 
 
 def conv_transpose(call: Call) -> int:
