@@ -173,14 +173,26 @@ class _Search:
 
 
 def _shared_values(one: ir.Graph, other: ir.Graph) -> list[str]:
-    """Node outputs of the same name and the same readers in both graphs, in the first one's order."""
-    theirs = {value.name: value for node in other for value in node.outputs if value.name}
+    """Computed values of the same name and readers in both graphs, in the first one's order."""
+    theirs = {value.name: value for value in _computed(other)}
     return [
-        value.name
-        for node in one
-        for value in node.outputs
+        value.name or ""
+        for value in _computed(one)
         if value.name and value.name in theirs and _readers(value) == _readers(theirs[value.name])
     ]
+
+
+def _computed(graph: ir.Graph) -> list[ir.Value]:
+    """Node outputs that depend on an input: a pass may rewrite constants as long as what uses them fits."""
+    from graphopt.placement.dependencies import read_values
+
+    alive = set(graph.inputs)
+    found: list[ir.Value] = []
+    for node in graph:
+        if any(value in alive for value in read_values(node)):
+            alive.update(node.outputs)
+            found += node.outputs
+    return found
 
 
 def _readers(value: ir.Value) -> list[tuple[str, int]]:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from graphopt.equality.arrays import Array
 from graphopt.equality.compare import size
-from graphopt.equality.dims import DimPlan, plan_dims
+from graphopt.equality.dims import DimPlan, Variable, plan_dims
 from graphopt.equality.feedset import FeedSet
 from graphopt.equality.jittered import Run
 from graphopt.equality.lift import inlined
@@ -187,19 +187,30 @@ def _branches(all_roles: tuple[Role, ...]) -> Iterator[tuple[Role, ...]]:
 
 
 def _other_sizes(plan: DimPlan, sizes: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """Every open dim moved at once, then all but the batch, then each alone; small moves first."""
-    movable = {v.name: [s for s in v.sizes if s != sizes[v.name]] for v in plan.variables}
-    movable = {name: others for name, others in movable.items() if others}
-    for step in range(3):
-        moved = {name: others[min(step, len(others) - 1)] for name, others in movable.items()}
+    """Every open dim moved at once, then all but the batch, then each alone; small moves first.
+
+    Heights and widths first become different: a transposed image is not seen in a square.
+    """
+    movable = {v: [s for s in v.sizes if s != sizes[v.name]] for v in plan.variables}
+    movable = {v: others for v, others in movable.items() if others}
+    groups: dict[str, list[Variable]] = {}
+    for variable in movable:
+        groups.setdefault(variable.group or variable.name, []).append(variable)
+    for step, spread in ((0, 1), (0, 0), (1, 0), (2, 0)):
+        moved = {
+            v.name: movable[v][min(step + spread * place, len(movable[v]) - 1)]
+            for members in groups.values()
+            for place, v in enumerate(members)
+        }
         if moved:
             yield {**sizes, **moved}
         longer = {name: dim for name, dim in moved.items() if sizes[name] > 1}
         if longer and longer != moved:
             yield {**sizes, **longer}
-        for name, dim in moved.items():
+        # The batch, which is one, is the least telling to move alone.
+        for name in sorted(moved, key=lambda name: sizes[name] == 1):
             if len(moved) > 1:
-                yield {**sizes, name: dim}
+                yield {**sizes, name: moved[name]}
 
 
 def _best_scale(maker: _Maker, setting: Setting, value_sets: int) -> list[Result]:

@@ -149,3 +149,17 @@ def static_dims(value: ir.Value | None, depth: int = 4) -> tuple[int, ...] | Non
     ):
         return static_dims(node.inputs[0], depth - 1)
     return None
+
+
+def attribute(node: ir.Node, name: str, default: int) -> int:
+    """An integer attribute of a node."""
+    attr = node.attributes.get(name)
+    return default if attr is None or attr.is_ref() else int(attr.as_int())
+
+
+def number(value: ir.Value | None) -> float | None:
+    """The single number a constant holds, or None."""
+    tensor = constant(value)
+    if tensor is None or tensor.size != 1 or tensor.dtype == ir.DataType.STRING:
+        return None
+    return float(tensor.numpy().reshape(-1)[0])

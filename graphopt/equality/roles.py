@@ -7,8 +7,9 @@ from enum import StrEnum
 
 import onnx_ir as ir
 
-from graphopt.equality.facts import Facts, gather_facts
+from graphopt.equality.facts import Facts
 from graphopt.equality.flow import Flow
+from graphopt.equality.gather import gather_facts
 from graphopt.equality.signature import Port, inputs
 from graphopt.errors import FeedError
 
