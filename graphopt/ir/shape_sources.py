@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import onnx
 import onnx_ir as ir
@@ -20,7 +19,9 @@ from graphopt.ir.freeze import all_values
 from graphopt.ir.order import subgraphs_of
 from graphopt.ir.save import to_proto
 from graphopt.ir.schemas import STANDARD_DOMAINS
+from graphopt.ir.shape_rules import make_sound
 from graphopt.ir.signature import leaf_shape
+from graphopt.ir.walk import nodes
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def ask_symbolic(model: ir.Model, names: Names) -> Facts:
     """Facts from ``onnx_shape_inference``, which calculates with names (``2*seq + 1``)."""
     import onnx_shape_inference
 
-    _make_slice_sound()
+    make_sound()
     copy = model.clone()
     originals, copies = list(all_values(model)), list(all_values(copy))
     keep = set(copy.graph.inputs)
@@ -106,38 +107,24 @@ def ask_symbolic(model: ir.Model, names: Names) -> Facts:
     except Exception as error:  # a ValueError from any operator ends it: keep what it found before
         logger.debug("onnx_shape_inference gave up: %s", error)
     rename = _renamer(names)
+    loops = _loop_bodies(model)
+    inputs = set(model.graph.inputs)
     return {
-        value: Fact(twin.type, _dims(twin.shape, rename))
+        value: Fact(twin.type, None if value.graph in loops else _dims(twin.shape, rename))
         for value, twin in zip(originals, copies, strict=True)
-        if value not in model.graph.inputs
+        if value not in inputs
     }
 
 
-@cache
-def _make_slice_sound() -> None:
-    """Override the library's Slice, which takes ``x[:100]`` of a dynamic dim to have 100 elements.
-
-    A later registration wins, which is how the library means to be extended.
-    """
-    from onnx_shape_inference import ShapeInferenceContext, registry
-
-    registry.collect()
-    original = registry.get("", "Slice", 23)
-    if original is None:
-        return
-
-    def infer_slice(ctx: ShapeInferenceContext, node: ir.Node) -> None:
-        original(ctx, node)
-        data, result = node.inputs[0], node.outputs[0]
-        if data is None or data.shape is None or result.shape is None or len(data.shape) != len(result.shape):
-            return
-        dims = [
-            ctx.new_symbolic_dim() if isinstance(after, int) and after > 0 and not isinstance(before, int) else after
-            for before, after in zip(data.shape, result.shape, strict=True)
-        ]
-        result.shape = ir.Shape(dims)
-
-    registry.register("", "Slice", since_version=10)(infer_slice)
+def _loop_bodies(model: ir.Model) -> frozenset[ir.Graph]:
+    """Every graph inside a Loop, at any depth: what it carries may change shape from round to round."""
+    bodies: set[ir.Graph] = set()
+    for node in nodes(model):
+        if node.op_type == "Loop" and node.domain == "":
+            for body in subgraphs_of(node):
+                bodies.add(body)
+                bodies.update(body.subgraphs())
+    return frozenset(bodies)
 
 
 def _symbols(values: Iterable[ir.Value]) -> Iterator[str]:

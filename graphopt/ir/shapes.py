@@ -50,7 +50,8 @@ def _leaves_something_open(model: ir.Model, facts: Facts, names: Names) -> bool:
     for node in model.graph.all_nodes():
         for value in node.outputs:
             fact = facts.get(value, _NOTHING)
-            if value.name and (fact.type is None or fact.dims is None or any(map(names.made_up, fact.dims))):
+            dims = fact.dims
+            if value.name and (fact.type is None or dims is None or any(d == 0 or names.made_up(d) for d in dims)):
                 return True
     return False
 
@@ -73,9 +74,12 @@ def _merge_facts(a: Fact, b: Fact, names: Names) -> Fact:
 
 
 def _merge_dims(a: Dim, b: Dim, names: Names) -> Dim:
-    """The more specific of two: a number over a name, the inputs' names over made-up ones."""
-    if a == b:
-        return a
+    """The more specific of two: a number over a name, the inputs' names over made-up ones.
+
+    ``a`` comes from ONNX, which writes 0 for what it could not divide (Attention's head size).
+    """
+    if a == b or a == 0:
+        return b
     if isinstance(a, int) and isinstance(b, int):
         return names.fresh()
     if isinstance(a, int):

@@ -1,0 +1,152 @@
+"""Corrections to what ``onnx-shape-inference`` guesses: it assumes, where the compiler must know.
+
+Found by inferring every case of the ONNX operator suite with all dims symbolic and comparing with the
+expected outputs' shapes. A later registration wins, which is how the library means to be extended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import onnx_ir as ir
+
+from graphopt.ir.order import subgraphs_of
+
+# The library has no type information: its context is typed as what it is to mypy.
+Context = Any
+Infer = Callable[[Context, ir.Node], None]
+
+_BROADCAST = (
+    "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Expand Greater GreaterOrEqual Less LessOrEqual "
+    "MatMul MatMulInteger Max Mean Min Mod Mul Or Pow Sub Sum Where Xor"
+).split()
+
+
+@cache
+def make_sound() -> None:
+    """Register the corrections with the library, once."""
+    from onnx_shape_inference import registry
+
+    registry.collect()
+    for name in _BROADCAST:
+        _correct(registry, name, _broadcast)
+    for name, correct in (("If", _if), ("Loop", _loop), ("Slice", _slice), ("Split", _split)):
+        _correct(registry, name, correct)
+    for name, correct in (("Squeeze", _squeeze), ("Unique", _unique)):
+        _correct(registry, name, correct)
+
+
+def _correct(registry: Any, op_type: str, correct: Infer) -> None:
+    """Let ``correct`` run after each version of the library's own function."""
+    for since in registry.version_boundaries("", op_type):
+        original: Infer = registry.get("", op_type, since)
+
+        def infer(ctx: Context, node: ir.Node, original: Infer = original) -> None:
+            original(ctx, node)
+            correct(ctx, node)
+
+        registry.register("", op_type, since_version=since)(infer)
+
+
+def _broadcast(ctx: Context, node: ir.Node) -> None:
+    """Two dims of different names broadcast to neither of them: one may be 1. The library takes the first."""
+    result = node.outputs[0]
+    if result.shape is None:
+        return
+    matmul = node.op_type.startswith("MatMul")
+    shapes = [v.shape for v in node.inputs[: 2 if matmul else None] if v is not None]
+    if node.op_type == "Expand":
+        target = ctx.get_symbolic_value(node.inputs[1])
+        shapes = [shapes[0], None if target is None else ir.Shape(target)]
+    if any(shape is None for shape in shapes):
+        result.shape = None
+        return
+    operands = [list(shape) for shape in shapes if shape is not None]
+    kept: list[int | ir.SymbolicDim] = []
+    if matmul:
+        if any(len(dims) < 2 for dims in operands):
+            return
+        kept = list(result.shape)[-2:]
+        operands = [dims[:-2] for dims in operands]
+    rank = max(map(len, operands))
+    aligned = zip(*([1] * (rank - len(dims)) + dims for dims in operands), strict=True)
+    result.shape = ir.Shape([*(_common(ctx, dims) for dims in aligned), *kept])
+
+
+def _common(ctx: Context, dims: Sequence[int | ir.SymbolicDim]) -> int | ir.SymbolicDim:
+    wide = [dim for dim in dims if dim != 1]
+    numbers = [dim for dim in wide if isinstance(dim, int)]
+    if numbers:
+        return numbers[0]
+    if len({str(dim) for dim in wide}) > 1:
+        fresh: ir.SymbolicDim = ctx.new_symbolic_dim()
+        return fresh
+    return wide[0] if wide else 1
+
+
+def _slice(ctx: Context, node: ir.Node) -> None:
+    """``x[:100]`` of a dynamic dim has at most 100 elements; the library says 100."""
+    data, result = node.inputs[0], node.outputs[0]
+    if data is None or data.shape is None or result.shape is None or len(data.shape) != len(result.shape):
+        return
+    dims = [
+        ctx.new_symbolic_dim() if isinstance(after, int) and not isinstance(before, int) else after
+        for before, after in zip(data.shape, result.shape, strict=True)
+    ]
+    result.shape = ir.Shape(dims)
+
+
+def _split(ctx: Context, node: ir.Node) -> None:
+    """Sizes that are computed at run time are not equal parts."""
+    sizes = node.inputs[1] if len(node.inputs) > 1 else None
+    if sizes is None or ir.convenience.get_const_tensor(sizes) is not None:
+        return
+    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
+    for value in node.outputs:
+        if value.shape is not None:
+            dims = list(value.shape)
+            dims[axis] = ctx.new_symbolic_dim()
+            value.shape = ir.Shape(dims)
+
+
+def _squeeze(_ctx: Context, node: ir.Node) -> None:
+    """Axes computed at run time, or "every 1" when some dims are unknown: the rank is unknown."""
+    data = node.inputs[0]
+    axes = node.inputs[1] if len(node.inputs) > 1 else None
+    if axes is not None:
+        unknown = ir.convenience.get_const_tensor(axes) is None
+    else:
+        unknown = "axes" not in node.attributes and (
+            data is None or data.shape is None or data.shape.is_dynamic()
+        )
+    if unknown:
+        node.outputs[0].shape = None
+
+
+def _unique(ctx: Context, node: ir.Node) -> None:
+    """With an axis the result has the input's rank, and only that axis shrinks."""
+    data, result = node.inputs[0], node.outputs[0]
+    if "axis" not in node.attributes or data is None:
+        return
+    if data.shape is None:
+        result.shape = None
+        return
+    dims = list(data.shape)
+    dims[node.attributes["axis"].as_int()] = ctx.new_symbolic_dim()
+    result.shape = ir.Shape(dims)
+
+
+def _if(_ctx: Context, node: ir.Node) -> None:
+    """One branch says nothing about the other."""
+    for branch in subgraphs_of(node):
+        for inner, outer in zip(branch.outputs, node.outputs, strict=False):
+            if inner.shape is None:
+                outer.shape = None
+
+
+def _loop(_ctx: Context, node: ir.Node) -> None:
+    """What a loop carries may change its shape from round to round."""
+    for value in node.outputs:
+        value.shape = None
