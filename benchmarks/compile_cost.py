@@ -14,7 +14,7 @@ from graphopt.errors import BackendError
 
 LIMIT_SECONDS = 1800
 MEMORY_FACTOR = 3
-MEMORY_EXTRA = 300 << 20
+MEMORY_EXTRA = 300_000_000
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class CompileCost:
         compile_seconds: the call to ``graphopt.compile`` alone.
         peak_rss_bytes: most memory the process held, interpreter included.
         model_bytes: the model file and its external data.
-        allowed_bytes: 3 times the model and 300 MiB, which the peak must stay under.
+        allowed_bytes: 3 times the model and 300 MB, which the peak must stay under.
+        shipped: "optimised", or "input" when nothing was gained.
+        verdict: of the equality check, empty without one.
+        dropped: passes taken out, with the reason.
     """
 
     process_seconds: float
@@ -34,6 +37,9 @@ class CompileCost:
     peak_rss_bytes: int
     model_bytes: int
     allowed_bytes: int
+    shipped: str
+    verdict: str
+    dropped: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain JSON types."""
@@ -65,6 +71,7 @@ def compile_in_process(model: Path, output: Path, *, measure: bool, threads: int
         peak_rss_bytes=found["peak_rss_bytes"],
         model_bytes=size,
         allowed_bytes=MEMORY_FACTOR * size + MEMORY_EXTRA,
+        **found["report"],
     )
 
 
@@ -87,9 +94,15 @@ def _child(model: str, output: str, measure: str, threads: str) -> None:
     from graphopt.measure.memory import peak_rss_bytes
 
     began = time.perf_counter()
-    graphopt.compile(model, output=output, level=2, measure=measure == "measure", threads=int(threads))
+    done = graphopt.compile(model, output=output, level=2, measure=measure == "measure", threads=int(threads))
     seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "peak_rss_bytes": peak_rss_bytes()}), flush=True)
+    report = {
+        "shipped": done.report.measurement.shipped,
+        "verdict": (done.report.equality or {}).get("verdict", ""),
+        "dropped": {dropped.pass_text: dropped.reason for dropped in done.report.dropped},
+    }
+    found = {"seconds": seconds, "peak_rss_bytes": peak_rss_bytes(), "report": report}
+    print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

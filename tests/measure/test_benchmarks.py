@@ -119,6 +119,8 @@ def test_the_cost_of_a_compile_is_that_of_its_own_process(zoo, tmp_path):
     held = bytearray(b"x") * (400 << 20)  # what this process holds must not count
     cost = compile_in_process(model, tmp_path / "m.gopt", measure=False, threads=1)
     assert (tmp_path / "m.gopt").is_dir()
+    assert cost.shipped == "optimised"
+    assert cost.verdict in ("exact", "rounding")
     assert cost.process_seconds > cost.compile_seconds > 0
     assert 0 < cost.peak_rss_bytes < len(held)
     assert cost.model_bytes == model_bytes(model) == model.stat().st_size
