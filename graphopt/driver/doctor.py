@@ -61,7 +61,8 @@ class DoctorReport:
         gpus: NVIDIA GPUs of this machine.
         gpu_reason: why there are none.
         backends: each backend and whether it can be used.
-        ceilings: measured, or None when not asked for.
+        ceilings: measured, or None when not asked for or not to be had.
+        ceilings_reason: why they are not to be had.
     """
 
     python: str
@@ -79,6 +80,7 @@ class DoctorReport:
     gpu_reason: str
     backends: tuple[BackendStatus, ...]
     ceilings: Ceilings | None
+    ceilings_reason: str = ""
 
     @property
     def can_compile(self) -> bool:
@@ -108,9 +110,8 @@ def doctor(*, ceilings: bool = True, refresh: bool = False) -> DoctorReport:
     Raises:
         TargetError: the native core cannot be loaded.
     """
-    from graphopt.targets.ceilings import measure_ceilings
-
     native, gpus = native_core(), find_gpus()
+    measured, reason = _ceilings(refresh) if ceilings else (None, "")
     return DoctorReport(
         python=f"{platform.python_implementation()} {platform.python_version()}",
         executable=sys.executable,
@@ -126,8 +127,18 @@ def doctor(*, ceilings: bool = True, refresh: bool = False) -> DoctorReport:
         gpus=gpus.gpus,
         gpu_reason=gpus.reason,
         backends=_backend_statuses(),
-        ceilings=measure_ceilings(refresh=refresh) if ceilings else None,
+        ceilings=measured,
+        ceilings_reason=reason,
     )
+
+
+def _ceilings(refresh: bool) -> tuple[Ceilings | None, str]:
+    from graphopt.targets.ceilings import measure_ceilings
+
+    try:
+        return measure_ceilings(refresh=refresh), ""
+    except GraphoptError as error:
+        return None, str(error)
 
 
 def _backend_statuses() -> tuple[BackendStatus, ...]:

@@ -23,13 +23,18 @@ namespace {
 // Leaves room for a, b and, without FMA, a product.
 constexpr int kAccumulators = kVectorRegisters == 32 ? 24 : 12;
 
+// Each dtype: what one instruction (without FMA: two) does, and how to fill its factors. Floating-point
+// steps subtract (-a)·b: the same number as adding a·b, but a subtraction has only one operand it can
+// overwrite, while compilers let an addition overwrite the product and run out of registers.
+
 struct F32 {
   typedef float Scalar;
   typedef VecF32 Acc;
   typedef VecF32 In;
   static constexpr int kProducts = 1;  // per lane of the accumulator and step
-  static In splat(Scalar x) { return In{} + x; }
-  static Acc step(Acc acc, In a, In b) { return acc + a * b; }
+  static In first(Scalar x) { return In{} - x; }
+  static In second(Scalar x) { return In{} + x; }
+  static Acc step(Acc acc, In a, In b) { return acc - a * b; }
 };
 
 struct F64 {
@@ -37,8 +42,9 @@ struct F64 {
   typedef VecF64 Acc;
   typedef VecF64 In;
   static constexpr int kProducts = 1;
-  static In splat(Scalar x) { return In{} + x; }
-  static Acc step(Acc acc, In a, In b) { return acc + a * b; }
+  static In first(Scalar x) { return In{} - x; }
+  static In second(Scalar x) { return In{} + x; }
+  static Acc step(Acc acc, In a, In b) { return acc - a * b; }
 };
 
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__) || defined(__ARM_FEATURE_DOTPROD)
@@ -48,7 +54,8 @@ struct I8 {
   typedef VecI32 Acc;
   typedef VecI32 In;
   static constexpr int kProducts = 4;
-  static In splat(Scalar x) { return In{} + static_cast<int32_t>(0x01010101u * static_cast<uint8_t>(x)); }
+  static In first(Scalar x) { return In{} + static_cast<int32_t>(0x01010101u * static_cast<uint8_t>(x)); }
+  static In second(Scalar x) { return first(x); }
   static Acc step(Acc acc, In a, In b) {
 #if defined(__AVX512VNNI__)
     return (Acc)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)a, (__m512i)b);
@@ -68,7 +75,8 @@ struct Bf16 {
   typedef VecF32 Acc;
   typedef VecI32 In;
   static constexpr int kProducts = 2;
-  static In splat(Scalar x) { return In{} + static_cast<int32_t>(0x00010001u * x); }
+  static In first(Scalar x) { return In{} + static_cast<int32_t>(0x00010001u * x); }
+  static In second(Scalar x) { return first(x); }
   static Acc step(Acc acc, In a, In b) {
 #if defined(__AVX512BF16__)
     return (Acc)_mm512_dpbf16_ps((__m512)acc, (__m512bh)a, (__m512bh)b);
@@ -81,8 +89,8 @@ struct Bf16 {
 
 template <class T>
 int run(const gk_call* call, int64_t repeat) {
-  typename T::In a = T::splat(*reinterpret_cast<const typename T::Scalar*>(bytes_of(call->inputs[0])));
-  typename T::In b = T::splat(*reinterpret_cast<const typename T::Scalar*>(bytes_of(call->inputs[1])));
+  typename T::In a = T::first(*reinterpret_cast<const typename T::Scalar*>(bytes_of(call->inputs[0])));
+  typename T::In b = T::second(*reinterpret_cast<const typename T::Scalar*>(bytes_of(call->inputs[1])));
   typename T::Acc acc[kAccumulators] = {};
   opaque(b);
   for (int64_t i = 0; i < repeat; ++i) {

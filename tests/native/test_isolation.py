@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -29,7 +30,8 @@ def objects(target: str) -> list[Path]:
     """Object files of one CMake target ("graphopt_kernels" and, per level, "graphopt_kernels_avx2")."""
     folder = build("release")
     commands = json.loads((folder / "compile_commands.json").read_text(encoding="utf-8"))
-    outputs = [folder / command["output"] for command in commands]
+    arguments = [shlex.split(command["command"]) for command in commands]
+    outputs = [Path(c["directory"], a[a.index("-o") + 1]) for c, a in zip(commands, arguments, strict=True)]
     found = [path for path in outputs if fnmatch(path.parent.parent.name, f"{target}.dir")]
     assert found, f"no object files of {target}"
     return found

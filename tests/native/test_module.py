@@ -136,3 +136,15 @@ def test_the_gil_is_released() -> None:
         time.sleep(0.001)
         turns += 1
     assert turns > 10  # with the GIL held, this thread would wait for the whole measurement
+
+
+def test_memory_that_is_refused_is_an_error() -> None:
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31)); "
+        "from graphopt import _kernels; _kernels.measure_bandwidth('stream_read', 1 << 32)"
+    )
+    done = subprocess.run((sys.executable, "-c", program), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "RuntimeError: bandwidth of stream_read over 4294967296 bytes"
+    )

@@ -73,7 +73,7 @@ def test_dot_products_of_bytes_pay(isa: str) -> None:
 
 @pytest.mark.parametrize("isa", [isa for isa in ISAS if "bf16" in isa])
 def test_dot_products_of_bfloat16_lose_nothing(isa: str) -> None:
-    assert peak(isa, "bfloat16") >= 0.9 * peak(isa, "float32")
+    assert peak(isa, "bfloat16") >= 0.8 * peak(isa, "float32")
 
 
 def test_a_nearer_level_of_memory_is_no_slower() -> None:

@@ -11,7 +11,8 @@ import pytest
 from graphopt.backends import registry
 from graphopt.backends.base import Available, Unavailable
 from graphopt.driver.doctor import DoctorReport, doctor
-from graphopt.errors import BackendError
+from graphopt.errors import BackendError, TargetError
+from graphopt.targets import ceilings
 from graphopt.targets.host import host_target
 
 
@@ -68,6 +69,16 @@ def test_this_machine() -> None:
     assert report.ceilings is None
     assert {backend.name for backend in report.backends} >= {"onnxruntime", "reference"}
     assert bool(report.gpus) != bool(report.gpu_reason)
+
+
+def test_ceilings_that_cannot_be_had_are_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise TargetError("the ceilings cannot be measured: no memory", "free some")
+
+    monkeypatch.setattr(ceilings, "measure_ceilings", refuse)
+    report = doctor()
+    assert report.ceilings is None
+    assert report.ceilings_reason == "the ceilings cannot be measured: no memory (free some)"
 
 
 def test_the_report_is_json() -> None:
