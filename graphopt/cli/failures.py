@@ -80,14 +80,16 @@ def guard(command: click.Command, arguments: Sequence[str]) -> int:
     try:
         if not _HELP.intersection(words):
             _check_address_space()
-        code = command.main(words, prog_name="graphopt", standalone_mode=False)
+        # Not command.main: it handles interruptions its own way.
+        with command.make_context("graphopt", words) as context:
+            command.invoke(context)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except BrokenPipeError:
         return _broken_pipe()
     except BaseException as error:
-        if isinstance(error, SystemExit):  # click ends this way when the reader of a pipe has gone
-            return _broken_pipe()
         if debug and not isinstance(error, _PLAIN):
             traceback.print_exc()
         return _report(error, words, as_json)
