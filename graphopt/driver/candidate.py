@@ -63,18 +63,20 @@ class Workshop:
     strict: bool = False
     _built: int = 0
 
-    def build(self, steps: tuple[Step, ...]) -> Candidate:
-        """Run ``steps`` over a copy of the model and build the result.
-
-        Raises:
-            PassError: a pass failed.
-            BackendError: no backend takes some node, or one refuses its region.
-        """
-        instruments = self.instruments if self._built == 0 else ()
-        self._built += 1
-        optimized = optimize_model(
+    def optimise(self, steps: tuple[Step, ...]) -> Optimized:
+        """Run ``steps`` over a copy of the model; raises PassError when a pass fails."""
+        instruments, self.instruments = self.instruments, ()
+        return optimize_model(
             self.imported.clone(), steps, target=self.target, evaluate=self.evaluate, instruments=instruments
         )
+
+    def build(self, optimized: Optimized) -> Candidate:
+        """Place an optimised model, build its regions and write them.
+
+        Raises:
+            BackendError: no backend takes some node, or one refuses its region.
+        """
+        self._built += 1
         path = self.scratch / f"candidate{self._built}.gopt"
         placement = self._write(optimized.model, path)
         return Candidate(optimized, placement, path)

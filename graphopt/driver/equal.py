@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graphopt.driver.runners import oracle_runner
 from graphopt.errors import BackendError, EqualityError, PassError
 from graphopt.report.record import Dropped
 
@@ -112,10 +113,21 @@ def first_bad(length: int, bad: Callable[[int], bool]) -> int:
 
 
 def _attempt(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, mode: str) -> _Attempt:
+    """Judge the passes first, then what the backend made of them.
+
+    The optimised graph is judged as it stands, without the backend's own optimisations: a backend may
+    undo a mistake (ONNX Runtime takes a cut √2 for GELU's and computes with the right one), and the
+    graph must be right for whoever runs it next.
+    """
     try:
-        candidate = workshop.build(steps)
+        optimized = workshop.optimise(steps)
+        if oracle is not None:
+            graph = oracle.judge(oracle_runner(optimized.model), mode)
+            if not graph.equal:
+                return _Attempt(equality=graph)
+        candidate = workshop.build(optimized)
         session = workshop.open(candidate)
-        return _Attempt(candidate, oracle.judge(session, mode) if oracle else None)
+        return _Attempt(candidate, oracle.judge(session, mode) if oracle is not None else None)
     except PassError as error:
         return _Attempt(problem=error, guilty=error.pass_name)
     except BackendError as error:

@@ -50,7 +50,8 @@ def pipeline(
     """The steps a request stands for.
 
     Args:
-        passes: a pipeline string, or passes (graphopt, onnx_ir or onnxscript); None for the level's.
+        passes: a pipeline string, or a list of such strings and of passes (graphopt, onnx_ir or
+            onnxscript); None for the level's.
         level: 0 to 3, used when ``passes`` is None.
         disabled: names of passes or groups to leave out.
 
@@ -67,11 +68,9 @@ def pipeline(
         if not 0 <= level < len(LEVELS):
             raise UsageError(f"there is no level -O{level}", f"-O0 to -O{len(LEVELS) - 1}")
         passes = LEVELS[level]
-    steps: tuple[Step, ...]
-    if isinstance(passes, str):
-        steps = parse(passes, registry(), GROUPS)
-    else:
-        steps = tuple(adapt(thing) for thing in passes)
+    steps: tuple[Step, ...] = ()
+    for thing in (passes,) if isinstance(passes, str) else passes:
+        steps += parse(thing, registry(), GROUPS) if isinstance(thing, str) else (adapt(thing),)
     off = _disabled_names(disabled)
     if not off:
         return steps
