@@ -25,7 +25,7 @@ def attribute_mismatch(call: Call, node: ir.Node, opset: int) -> str | None:
             return f"{node.op_type} has no attribute {name}"
         if found.is_ref():
             return f"attribute {name} is a parameter of the function"
-        if not _same(plain(found), wanted):
+        if not same_value(plain(found), wanted):
             return f"attribute {name} of {node.op_type} is {_show(plain(found))}, not {_show(wanted)}"
     if call.rest is not None:
         return None
@@ -33,7 +33,7 @@ def attribute_mismatch(call: Call, node: ir.Node, opset: int) -> str | None:
         if name in written:
             continue
         default = opfacts.defaults(node.domain, node.op_type, opset).get(name)
-        if attribute.is_ref() or default is None or not _same(plain(attribute), plain(default)):
+        if attribute.is_ref() or default is None or not same_value(plain(attribute), plain(default)):
             return f"{node.op_type} has attribute {name}"
     return None
 
@@ -51,7 +51,7 @@ def bind_attributes(call: Call, node: ir.Node, opset: int, bound: dict[str, obje
         if found is not None and found.is_ref():
             return f"attribute {name} is a parameter of the function"
         value = None if found is None else plain(found)
-        if wanted.name in bound and not _same(bound[wanted.name], value):
+        if wanted.name in bound and not same_value(bound[wanted.name], value):
             return f"attribute {name} is {_show(value)}, but @{wanted.name} is {_show(bound[wanted.name])}"
         bound[wanted.name] = value
     if call.rest is None:
@@ -108,10 +108,10 @@ def _list_attribute(name: str, items: Sequence[object]) -> ir.Attr:
     return ir.AttrInt64s(name, [int(item) for item in numbers])
 
 
-def _same(a: object, b: object) -> bool:
+def same_value(a: object, b: object) -> bool:
     """Equality as a protobuf sees it: floats in single precision, an integer written for a float."""
     if isinstance(a, tuple) and isinstance(b, tuple):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(same_value(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, (int, float)) and isinstance(b, (int, float)):
         return a == b or bool(np.float32(a) == np.float32(b))
     return type(a) is type(b) and a == b

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from graphopt.errors import PassError
 from graphopt.rewrite import opfacts
-from graphopt.rewrite.attributes import make_attribute
+from graphopt.rewrite.attributes import make_attribute, plain, same_value
 from graphopt.rewrite.infer import infer_outputs
 from graphopt.rewrite.match import Binding, Match
 from graphopt.rewrite.parse import parse
@@ -83,7 +83,7 @@ class Builder:
     def _node(self, call: Call) -> None:
         opset = self.match.opset
         inputs = self._inputs(call, opset)
-        attributes = [self._attribute(name, value) for name, value in call.attributes]
+        attributes = [self._attribute(call, name, value) for name, value in call.attributes]
         attributes = [attribute for attribute in attributes if attribute is not None]
         if call.rest is not None:
             attributes.extend(_rest(self.match.attributes.get(call.rest)))
@@ -178,12 +178,16 @@ class Builder:
         self.built.constants.append(value)
         return value
 
-    def _attribute(self, name: str, value: object) -> ir.Attr | None:
+    def _attribute(self, call: Call, name: str, value: object) -> ir.Attr | None:
+        """The attribute, or None where it is bound to nothing or to the operator's default."""
         if isinstance(value, AttrRef):
             known = {**self.match.attributes, **self.replacement.attributes}
             if value.name not in known:
                 raise self._error(f"the right side uses @{value.name}, which is not bound")
             value = known[value.name]
+            default = opfacts.defaults(call.domain, call.op_type, self.match.opset).get(name)
+            if default is not None and same_value(plain(default), value):
+                return None
         return None if value is None else make_attribute(name, value)
 
     def _value_of(self, name: str) -> ir.Value:
