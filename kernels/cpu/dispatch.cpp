@@ -49,7 +49,7 @@ const char* gk_kernel_name(int32_t index) { return index >= 0 && index < kKernel
 const char* gk_status_text(int status) {
   switch (status) {
     case GK_OK: return "done";
-    case GK_INVALID_ARGUMENT: return "the call is malformed: its counts, shapes, sizes or pointers do not fit the kernel";
+    case GK_INVALID_ARGUMENT: return "the call is malformed: its counts, shapes or sizes do not fit the kernel";
     case GK_UNSUPPORTED: return "the kernel has no code for this dtype or layout";
     case GK_UNSUPPORTED_ISA: return "the instruction set is unknown, not built in, or not supported by this CPU";
     case GK_WORKSPACE_TOO_SMALL: return "the workspace is too small";

@@ -59,7 +59,8 @@ gk_dtype dtype_of(const std::string& name) {
       {"bfloat16", {GK_BFLOAT, 16, 1}}, {"int8", {GK_INT, 8, 1}}};
   const auto found = kNames.find(name);
   if (found != kNames.end()) return found->second;
-  throw nb::value_error(("dtype " + quoted(name) + " has no arithmetic peak; known: bfloat16, float32, float64, int8").c_str());
+  const std::string known = "known: bfloat16, float32, float64, int8";
+  throw nb::value_error(("dtype " + quoted(name) + " has no arithmetic peak; " + known).c_str());
 }
 
 std::vector<std::string> built_isas() {
@@ -104,7 +105,8 @@ std::vector<std::string> kernel_names() {
   return names;
 }
 
-gk_measurement measure_peak(const std::string& dtype, const std::string& isa, int threads, double seconds, int samples) {
+gk_measurement measure_peak(const std::string& dtype, const std::string& isa, int threads, double seconds,
+                            int samples) {
   gk_measurement result = {};
   const gk_measure_options options = {threads, samples, seconds};
   const int32_t level = isa_of(isa);
@@ -251,8 +253,8 @@ NB_MODULE(_kernels, m) {
       },
       "Vendor, model name, family, model and stepping from the CPU itself.");
 
-  m.def("call", &call_kernel, "op"_a, "inputs"_a, "outputs"_a, nb::kw_only(), "attributes"_a = std::map<std::string, int64_t>(),
-        "isa"_a = "best", "Run a kernel on arrays; outputs are written in place.");
+  m.def("call", &call_kernel, "op"_a, "inputs"_a, "outputs"_a, nb::kw_only(),
+        "attributes"_a = std::map<std::string, int64_t>(), "isa"_a = "best", "Run a kernel on arrays; outputs are written in place.");
   m.def("measure_peak", &measure_peak, "dtype"_a, nb::kw_only(), "isa"_a = "best", "threads"_a = 1, "seconds"_a = 2e-3,
         "samples"_a = 5, "Multiplications plus additions per second.");
   m.def("measure_bandwidth", &measure_bandwidth, "kernel"_a, "size"_a, nb::kw_only(), "isa"_a = "best", "threads"_a = 1,

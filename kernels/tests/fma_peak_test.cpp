@@ -52,7 +52,9 @@ void sums_are_exact() {
 void levels_have_what_they_are_named_for() {
   for (const int32_t isa : supported_levels()) {
     const std::string name = gk_isa_name(isa);
-    for (const auto& [part, factors] : {std::pair{"vnni", kFactors[3]}, {"dotprod", kFactors[3]}, {"bf16", kFactors[2]}}) {
+    const std::pair<const char*, Factors> parts[] = {
+        {"vnni", kFactors[3]}, {"dotprod", kFactors[3]}, {"bf16", kFactors[2]}};
+    for (const auto& [part, factors] : parts) {
       if (name.find(part) == std::string::npos) continue;
       PeakCall call(factors);
       call.raw.isa = isa;

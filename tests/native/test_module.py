@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 import graphopt
 from graphopt import _kernels
+from tests.native.build import ROOT
 
 ISAS = _kernels.supported_isas()
 STUB = Path(graphopt.__file__).parent / "_kernels.pyi"
@@ -48,6 +50,13 @@ def test_importing_it_imports_nothing_heavy() -> None:
     program = "import sys; from graphopt import _kernels; print('numpy' in sys.modules)"
     done = subprocess.run((sys.executable, "-c", program), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_one_version_everywhere() -> None:
+    assert _kernels.version() == metadata.version("graphopt")
+    assert f"project(graphopt VERSION {_kernels.version()} " in (ROOT / "CMakeLists.txt").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_levels() -> None:

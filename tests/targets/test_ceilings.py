@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,9 +68,9 @@ def test_json_there_and_back(measured: Ceilings) -> None:
         lambda value: value["clock"].update(median="nan"),
     ],
 )
-def test_other_json_is_refused(spoil: object) -> None:
+def test_other_json_is_refused(spoil: Callable[[dict[str, Any]], object]) -> None:
     value = SAMPLE.to_json()
-    spoil(value)  # type: ignore[operator]
+    spoil(value)
     with pytest.raises(TargetError):
         Ceilings.from_json(value)
     with pytest.raises(TargetError):
