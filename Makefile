@@ -15,7 +15,7 @@ LINT := build/lint
 DEMO := build/demo
 JOBS ?= 2
 NATIVE := CMakeLists.txt $(shell find kernels -type f 2>/dev/null)
-SOURCES := $(shell find graphopt passes -name '*.py' -o -name '*.pyi' -o -name '*.html' 2>/dev/null)
+SOURCES := $(shell find graphopt passes -type f ! -name '*.pyc' 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EDITABLE := $(PIP) install --no-build-isolation --editable
 
