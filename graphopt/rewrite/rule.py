@@ -30,7 +30,7 @@ class Refusal:
         because: a part of the reason the rule gives; empty when it stays silent.
     """
 
-    draw: Callable[[Draw], None]
+    draw: Callable[[Draw], object]
     because: str = ""
 
 
@@ -73,7 +73,7 @@ class Rule:
     min_opset: int = 13
     exact: bool = True
     dtypes: tuple[ir.DataType, ...] = tuple(sorted(FLOATS - {ir.DataType.BFLOAT16}))
-    draw: Callable[[Draw], None] | None = None
+    draw: Callable[[Draw], object] | None = None
     refusals: tuple[Refusal, ...] = ()
 
     def __post_init__(self) -> None:
