@@ -107,7 +107,7 @@ def plan_dims(model: ir.Model, roles: Sequence[Role]) -> DimPlan:
             name = dim if dim is not None else f"{role.port.name}.{axis}"
             names = _names(name)
             for part in names or (name,):
-                known = (required[axis],) if axis in required and not names else ()
+                known = required.get(axis, ()) if not names else ()
                 found = Variable(part, known or _sizes(role, axis, part, constants), _group(role, axis))
                 if part not in variables or known:
                     variables[part] = found

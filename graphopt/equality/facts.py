@@ -24,7 +24,7 @@ class Facts:
         signals: it meets a 1-D convolution or a Fourier transform.
         peak: the size of typical values: 255 where it is divided by as much.
         words: strings it is looked up among.
-        required: axis → the size the first weight on its way demands.
+        required: axis → the sizes that weights on its way demand; several when branches differ.
     """
 
     bound: int | None = None
@@ -39,7 +39,7 @@ class Facts:
     signals: bool = False
     peak: float = 1.0
     words: list[str] = field(default_factory=list)
-    required: dict[int, int] = field(default_factory=dict)
+    required: dict[int, list[int]] = field(default_factory=dict)
 
     def index_below(self, rows: int) -> None:
         """Values must be below ``rows``."""
@@ -48,7 +48,8 @@ class Facts:
     def require(self, axis: int | None, size: int | None) -> None:
         """The input's ``axis`` must have ``size``; None says it is not known which or how much."""
         if axis is not None and size is not None and size > 0:
-            self.required.setdefault(axis, size)
+            sizes = self.required.setdefault(axis, [])
+            sizes += [] if size in sizes else [size]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from graphopt.equality.feeds_user import user_feeds
 from graphopt.equality.feedset import FeedSet
 from graphopt.equality.floor import OutputFloor
 from graphopt.equality.jittered import JitteredModel, Run
-from graphopt.equality.tolerance import MIN_JITTERS, limits
+from graphopt.equality.tolerance import MIN_JITTERS, QUANTISED_JITTERS, limits
 from graphopt.equality.verdict import EqualityReport, OutputReport, Verdict, judge_output, worst
 from graphopt.errors import GraphoptError, UsageError
 from graphopt.pipeline.protocols import RunnerFactory
@@ -77,7 +77,8 @@ class Oracle:
             inputs: the person's own feeds: an .npz file, a mapping, or several mappings; None
                 derives feeds from the graph.
             value_sets: how many sets of values to derive (a second shape adds one).
-            jitters: how many times the weights are moved, at least 5.
+            jitters: how many times the weights are moved, at least 5; more where activations are
+                quantised.
             seed: of every random choice.
 
         Raises:
@@ -94,7 +95,8 @@ class Oracle:
             raise UsageError("no inputs to compare on")
         floors = _references(found, original.quantises)
         unsteady = _unsteady(original, found)
-        made = _jitter(original, found, floors, jitters, seed)
+        rounds = max(jitters, QUANTISED_JITTERS) if original.quantises else jitters
+        made = _jitter(original, found, floors, rounds, seed)
         return cls(
             found.feeds, found.outputs, floors, unsteady, made, found.notes
         )  # fmt: skip

@@ -13,6 +13,8 @@ from graphopt.equality.gather import gather_facts
 from graphopt.equality.signature import Port, inputs
 from graphopt.errors import FeedError
 
+Required = tuple[tuple[int, tuple[int, ...]], ...]
+
 
 class Kind(StrEnum):
     """What the values of an input stand for."""
@@ -43,7 +45,7 @@ class Role:
         choices: CHOICE: the values that select different branches; the first is used first.
         words: TEXT: the vocabulary.
         peak: IMAGE, AUDIO, REAL: the size of typical values (255 for raw pixels).
-        required: axis → the only size the first weight it meets allows.
+        required: (axis, the sizes that the weights it meets allow), several when branches differ.
     """
 
     port: Port
@@ -52,7 +54,7 @@ class Role:
     choices: tuple[int, ...] = ()
     words: tuple[str, ...] = ()
     peak: float = 1.0
-    required: tuple[tuple[int, int], ...] = ()
+    required: Required = ()
 
 
 _INTEGERS = (ir.DataType.INT32, ir.DataType.INT64, ir.DataType.INT16, ir.DataType.UINT16,
@@ -80,7 +82,7 @@ def _role(port: Port, facts: Facts) -> Role:
         raise FeedError(
             f"input '{port.name}' {what}: no values can be derived for it", "pass --inputs file.npz"
         )
-    required = tuple(sorted(facts.required.items()))
+    required = tuple((axis, tuple(sizes)) for axis, sizes in sorted(facts.required.items()))
     if port.dtype == ir.DataType.STRING:
         return Role(port, Kind.TEXT, words=tuple(facts.words), required=required)
     if port.dtype == ir.DataType.BOOL:
@@ -103,7 +105,7 @@ def _named(port: Port, words: tuple[str, ...]) -> bool:
     return any(word in port.name.lower() for word in words)
 
 
-def _byte_role(port: Port, facts: Facts, required: tuple[tuple[int, int], ...]) -> Role:
+def _byte_role(port: Port, facts: Facts, required: Required) -> Role:
     if _named(port, ("mask",)):
         return Role(port, Kind.MASK, required=required)
     if facts.bound is not None:
@@ -111,7 +113,7 @@ def _byte_role(port: Port, facts: Facts, required: tuple[tuple[int, int], ...]) 
     return Role(port, Kind.BYTES, required=required)
 
 
-def _integer_role(port: Port, facts: Facts, required: tuple[tuple[int, int], ...]) -> Role:
+def _integer_role(port: Port, facts: Facts, required: Required) -> Role:
     if _is_scalar(port) and facts.branches and facts.compared:
         return Role(port, Kind.CHOICE, choices=_with_another(facts.compared), required=required)
     if _named(port, ("mask",)):
@@ -134,7 +136,7 @@ def _with_another(compared: list[int]) -> tuple[int, ...]:
     return (compared[0], compared[0] // 2 if compared[0] > 1 else compared[0] + 1)
 
 
-def _float_role(port: Port, facts: Facts, required: tuple[tuple[int, int], ...]) -> Role:
+def _float_role(port: Port, facts: Facts, required: Required) -> Role:
     rank = None if port.dims is None else len(port.dims)
     if _named(port, ("mask",)) or (facts.masks and not facts.pooled_images):
         return Role(port, Kind.BIAS if facts.added else Kind.MASK, required=required)

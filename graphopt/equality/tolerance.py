@@ -21,6 +21,9 @@ FACTORS = {"default": 8.0, "relaxed": 32.0}
 MIN_JITTERS = 5
 """Fewer jittered runs than this underestimate the floor."""
 
+QUANTISED_JITTERS = 12
+"""Where activations are quantised a rounding error rarely shows, but then it jumps: look more often."""
+
 SMALL_CONSTANT = 8
 """Weights of up to this many elements are not jittered: they are epsilons, scales and exponents."""
 
