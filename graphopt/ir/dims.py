@@ -1,7 +1,7 @@
 """Names of symbolic dims: exporters write anything there, the compiler wants identifiers that mean something.
 
-Two dims are equal only if they are the same number or the same *meaningful* name. ``?``, ``-1``, an empty
-name and tf2onnx's ``unk__12`` mean "unknown": each occurrence becomes a name of its own, ``unk_0``, ``unk_1``…
+Two dims are equal only if they are the same number or the same *meaningful* name. ``?``, ``-1``, an
+empty name and tf2onnx's ``unk__12`` mean "unknown": each occurrence gets a name of its own, ``unk_0``…
 """
 
 from __future__ import annotations

@@ -90,7 +90,9 @@ def freeze_inputs(model: ir.Model, values: Mapping[str, npt.NDArray[np.generic]]
         value = _input(model, name)
         dtype = value.dtype
         if dtype is not None and dtype != ir.DataType.STRING and array.dtype != dtype.numpy():
-            raise UsageError(f"input {name!r} is {dtype.name}, the value is {array.dtype}", "convert it first")
+            raise UsageError(
+                f"input {name!r} is {dtype.name}, the value is {array.dtype}", "convert it first"
+            )
     set_input_shapes(model, {name: array.shape for name, array in values.items()})
     for name, array in values.items():
         value = _input(model, name)
@@ -110,9 +112,10 @@ def freeze_inputs(model: ir.Model, values: Mapping[str, npt.NDArray[np.generic]]
 
 
 def parse_constants(texts: Iterable[str], model: ir.Model) -> dict[str, npt.NDArray[np.generic]]:
-    """Read ``name=value`` for inputs of ``model``: a number, ``true``, a list like ``[[1,2],[3,4]]``, or ``@file.npy``.
+    """Read ``name=value`` for inputs of ``model``.
 
-    A single number fills the input's shape when all its dims are known.
+    A value is a number, ``true``, a list like ``[[1,2],[3,4]]``, or ``@file.npy``. A single number
+    fills the input's shape when all its dims are known.
 
     Raises:
         UsageError: an unknown input, a value that cannot be read or does not fit the input's type.
@@ -122,7 +125,9 @@ def parse_constants(texts: Iterable[str], model: ir.Model) -> dict[str, npt.NDAr
     for text in texts:
         name = next((n for n in names if text.startswith(f"{n}=")), None)
         if name is None:
-            raise UsageError(f"{text!r} names no input", f"write NAME=VALUE; inputs: {', '.join(sorted(names))}")
+            raise UsageError(
+                f"{text!r} names no input", f"write NAME=VALUE; inputs: {', '.join(sorted(names))}"
+            )
         arrays[name] = _constant(text[len(name) + 1 :], _input(model, name))
     return arrays
 
@@ -133,16 +138,20 @@ def _constant(text: str, value: ir.Value) -> npt.NDArray[np.generic]:
         raise UsageError(f"input {value.name!r} is no tensor", "only tensors can be made constant")
     try:
         if text.startswith("@"):
-            array = np.load(Path(text[1:]), allow_pickle=False)
+            array: npt.NDArray[np.generic] = np.load(Path(text[1:]), allow_pickle=False)
         else:
             parsed = text if dtype == ir.DataType.STRING else json.loads(text.strip().lower())
             array = np.array(parsed)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{text!r} is no value for input {value.name!r}: {error}", "give a number or list") from None
+        raise UsageError(
+            f"{text!r} is no value for input {value.name!r}: {error}", "give a number or list"
+        ) from None
     if dtype == ir.DataType.STRING:
         array = array.astype(object)
     elif array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and not dtype.is_floating_point()):
-        raise UsageError(f"{text!r} is no {dtype.name}, the type of input {value.name!r}", "give a matching value")
+        raise UsageError(
+            f"{text!r} is no {dtype.name}, the type of input {value.name!r}", "give a matching value"
+        )
     else:
         array = array.astype(dtype.numpy())
     shape = value.shape

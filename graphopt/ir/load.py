@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
 
 from graphopt.errors import GraphoptError, ModelError
 from graphopt.ir import walk
 from graphopt.ir.dims import DimNames
 from graphopt.ir.levels import Level
-from graphopt.ir.memory import is_out_of_memory, memory_guard
+from graphopt.ir.memory import is_out_of_memory, memory_guard, root_cause
 from graphopt.ir.order import sort_model
 from graphopt.ir.signature import capture
 from graphopt.ir.sparse import densify
@@ -24,6 +23,8 @@ from graphopt.ir.weights import WeightFiles, map_file
 from graphopt.ir.wire import Buffer, split
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | onnx.ModelProto | ir.Model
+
+Opener = Callable[[ir.TensorProtocol], ir.TensorProtocol]
 
 _FORMATS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "run `git lfs pull`"),
@@ -64,7 +65,7 @@ def load_model(source: Source, *, folder: str | os.PathLike[str] | None = None) 
             if is_out_of_memory(error):
                 raise
             raise ModelError(
-                f"{_describe(source)} cannot be imported: {_root_cause(error)}",
+                f"{_describe(source)} cannot be imported: {root_cause(error)}",
                 "check it with `python -m onnx.checker`, or export it again",
             ) from error
 
@@ -134,7 +135,7 @@ def _open(path: Path) -> Buffer:
 
 def _serialise(proto: onnx.ModelProto) -> bytes:
     try:
-        return proto.SerializeToString()
+        return bytes(proto.SerializeToString())
     except Exception as error:  # protobuf's own error type is private
         if is_out_of_memory(error):
             raise
@@ -146,9 +147,12 @@ def _serialise(proto: onnx.ModelProto) -> bytes:
 
 def _parse(buffer: Buffer, name: str) -> onnx.ModelProto:
     proto = onnx.ModelProto()
+    skeleton = split(buffer, name)
     try:
-        proto.ParseFromString(split(buffer, name))
-    except DecodeError as error:
+        proto.ParseFromString(skeleton)
+    except Exception as error:  # protobuf's DecodeError, whose module has no types
+        if is_out_of_memory(error):
+            raise
         raise ModelError(
             f"{name} is damaged, cut off or nested too deeply: it is not a well-formed ONNX model",
             "fetch or export the file again",
@@ -210,19 +214,19 @@ def _attach(model: ir.Model, tensors: list[ir.TensorProtocol]) -> None:
         _attach_attributes(function.attributes, opened)
 
 
-def _attach_attributes(attributes: object, opened: object) -> None:
-    for name, attribute in list(attributes.items()):  # type: ignore[attr-defined]
+def _attach_attributes(attributes: MutableMapping[str, ir.Attr], opened: Opener) -> None:
+    for name, attribute in list(attributes.items()):
         if attribute.is_ref() or attribute.value is None:
             continue
         if attribute.type == ir.AttributeType.TENSOR and isinstance(attribute.value, ir.ExternalTensor):
-            attributes[name] = ir.AttrTensor(name, opened(attribute.value), attribute.doc_string)  # type: ignore
+            attributes[name] = ir.AttrTensor(name, opened(attribute.value), attribute.doc_string)
         elif attribute.type == ir.AttributeType.TENSORS:
-            attributes[name] = ir.AttrTensors(name, [opened(t) for t in attribute.value])  # type: ignore
+            attributes[name] = ir.AttrTensors(name, [opened(t) for t in attribute.value])
 
 
 def _normalise_domains(model: ir.Model) -> None:
     """``ai.onnx`` and the empty domain are the same: keep one spelling. IR version 1 and 2 imply opset 1."""
-    for imports in (model.opset_imports, *(f.opset_imports for f in model.functions.values())):
+    for imports in [body.opset_imports for body in walk.bodies(model)]:
         version = imports.pop("ai.onnx", None)
         if version is not None:
             imports.setdefault("", version)
@@ -236,9 +240,10 @@ def _clean_dims(model: ir.Model) -> None:
     names = DimNames(frozenset(written))
     for value in values:
         shape = value.shape
-        if shape is not None and not shape.is_static() or shape is not None and any(d < 0 for d in shape):  # type: ignore
-            denotations = [shape.get_denotation(i) for i in range(len(shape))]
-            value.shape = ir.Shape([names.clean(d) for d in shape], denotations)
+        if shape is None or all(isinstance(dim, int) and dim >= 0 for dim in shape):
+            continue
+        denotations = [shape.get_denotation(i) for i in range(len(shape))]
+        value.shape = ir.Shape([names.clean(d) for d in shape], denotations)
 
 
 def _shaped_values(model: ir.Model) -> Iterator[ir.Value]:
@@ -251,12 +256,3 @@ def _describe(source: Source) -> str:
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     return "the model"
-
-
-def _root_cause(error: BaseException) -> str:
-    """The innermost exception's first line, short enough for one line of a terminal."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = str(error).strip().splitlines()
-    text = lines[0].strip() if lines else type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

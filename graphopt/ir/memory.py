@@ -36,6 +36,15 @@ def memory_limit() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
+def root_cause(error: BaseException) -> str:
+    """The innermost exception's first line, short enough for one line of a terminal."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    text = lines[0].strip() if lines else type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
 @contextmanager
 def memory_guard(doing: str, error_class: type[GraphoptError] = ModelError) -> Iterator[None]:
     """Run a stage; when memory runs out inside it, raise a one-line error that says so.

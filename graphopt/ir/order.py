@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from graphopt.errors import ModelError
+from graphopt.ir.walk import bodies
 
 
 def is_sorted(graph: ir.Graph | ir.Function) -> bool:
@@ -24,14 +25,16 @@ def sort_model(model: ir.Model) -> bool:
         ModelError: a cycle; the message names its nodes.
     """
     moved = False
-    for graph in (model.graph, *model.functions.values()):
+    for graph in bodies(model):
         if is_sorted(graph):
             continue
         try:
             graph.sort()
         except ValueError:
             path = " -> ".join(f"{node.name!r} ({node.op_type})" for node in find_cycle(graph)[:6])
-            raise ModelError(f"the graph has a cycle: {path}", "ONNX graphs are acyclic; use Loop or Scan") from None
+            raise ModelError(
+                f"the graph has a cycle: {path}", "ONNX graphs are acyclic; use Loop or Scan"
+            ) from None
         moved = True
     return moved
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from graphopt.errors import ModelError
 from graphopt.ir import walk
-from graphopt.ir.memory import memory_guard
+from graphopt.ir.memory import is_out_of_memory, memory_guard, root_cause
 from graphopt.ir.signature import restore, signature_of
 
 PROTOBUF_LIMIT = (1 << 31) - (1 << 24)
@@ -22,6 +22,11 @@ PROTOBUF_LIMIT = (1 << 31) - (1 << 24)
 
 ALIGNMENT = 4096
 """Weights start at multiples of a page, so that runtimes can map them in place."""
+
+Place = tuple[str, int, int]
+"""Where a tensor's bytes lie: a file's name, an offset and a length."""
+
+_TENSOR_ATTRIBUTES = (ir.AttributeType.TENSOR, ir.AttributeType.TENSORS)
 
 
 def save_model(
@@ -58,6 +63,9 @@ def save_model(
         with replacing(path) as file, replacing(path.parent / weights_name) as weights:
             places = _write_weights(large, weights)
             file.write(_serialise(model, {key: (weights_name, *place) for key, place in places.items()}))
+            for written in (weights, file):  # both on disk before either takes its place
+                written.flush()
+                os.fsync(written.fileno())
 
 
 def to_bytes(model: ir.Model) -> bytes:
@@ -119,11 +127,6 @@ def _file_mode(path: Path) -> int:
 def _named_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except ir.serde.SerdeError as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        raise ModelError(f"the model cannot be serialised: {cause}", "verify it with `graphopt opt`") from error
     except OSError as error:
         raise ModelError(
             f"{path} cannot be written: {error.strerror or error}", "choose a writable folder with room"
@@ -146,26 +149,27 @@ def _write_weights(tensors: list[ir.TensorProtocol], file: IO[bytes]) -> dict[in
         padding = -offset % ALIGNMENT if tensor.nbytes >= ALIGNMENT else -offset % 64
         file.write(bytes(padding))
         offset += padding
-        data = tensor.tobytes()
-        file.write(data)
-        places[id(tensor)] = (offset, len(data))
-        offset += len(data)
+        if isinstance(tensor, ir.TensorBase):
+            tensor.tofile(file)  # straight from the map, without a copy in memory
+        else:
+            file.write(tensor.tobytes())
+        places[id(tensor)] = (offset, tensor.nbytes)
+        offset += tensor.nbytes
     return places
 
 
-def _serialise(model: ir.Model, elsewhere: dict[int, tuple[str, int, int]]) -> bytes:
+def _serialise(model: ir.Model, elsewhere: dict[int, Place]) -> bytes:
     try:
-        return _to_proto(model, elsewhere).SerializeToString()
-    except ir.serde.SerdeError as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        if isinstance(cause, MemoryError):
+        return bytes(_to_proto(model, elsewhere).SerializeToString())
+    except Exception as error:  # onnx_ir's SerdeError, protobuf's private errors
+        if is_out_of_memory(error):
             raise
-        raise ModelError(f"the model cannot be serialised: {cause}", "verify it with `graphopt opt`") from error
+        raise ModelError(
+            f"the model cannot be serialised: {root_cause(error)}", "verify the model"
+        ) from error
 
 
-def _to_proto(model: ir.Model, elsewhere: dict[int, tuple[str, int, int]]) -> onnx.ModelProto:
+def _to_proto(model: ir.Model, elsewhere: dict[int, Place]) -> onnx.ModelProto:
     with _references(model, elsewhere):
         proto = ir.to_proto(model)
     restore(proto, signature_of(model))
@@ -173,47 +177,39 @@ def _to_proto(model: ir.Model, elsewhere: dict[int, tuple[str, int, int]]) -> on
 
 
 @contextmanager
-def _references(model: ir.Model, elsewhere: dict[int, tuple[str, int, int]]) -> Iterator[None]:
-    """While inside, every tensor in ``elsewhere`` is an external reference: (location, offset, length)."""
-    if not elsewhere:
-        yield
-        return
-    undo: list[tuple[ir.Value, ir.TensorProtocol] | tuple[ir.Node, ir.Attr]] = []
+def _references(model: ir.Model, elsewhere: dict[int, Place]) -> Iterator[None]:
+    """While inside, every tensor in ``elsewhere`` is an external reference."""
+    undo: list[Callable[[], None]] = []
 
     def reference(tensor: ir.TensorProtocol, name: str | None) -> ir.TensorProtocol:
-        location, offset, length = elsewhere[id(tensor)]
-        return ir.ExternalTensor(
-            location, offset, length, tensor.dtype, shape=ir.Shape(tensor.shape), name=name or ""
-        )
+        place = elsewhere.get(id(tensor))
+        if place is None:
+            return tensor
+        return ir.ExternalTensor(*place, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name or "")
+
+    def refer_value(value: ir.Value, tensor: ir.TensorProtocol) -> None:
+        value.const_value = reference(tensor, value.name)
+        undo.append(lambda: setattr(value, "const_value", tensor))
+
+    def refer_attribute(node: ir.Node, attribute: ir.Attr) -> None:
+        if attribute.type == ir.AttributeType.TENSOR:
+            tensor = attribute.as_tensor()
+            replaced = ir.AttrTensor(attribute.name, reference(tensor, tensor.name))
+        else:
+            replaced = ir.AttrTensors(attribute.name, [reference(t, t.name) for t in attribute.as_tensors()])
+        node.attributes[attribute.name] = replaced
+        undo.append(lambda: node.attributes.add(attribute))
 
     try:
-        for graph in walk.graphs(model):
+        for graph in walk.graphs(model) if elsewhere else ():
             for value in graph.initializers.values() if isinstance(graph, ir.Graph) else ():
-                tensor = value.const_value
-                if tensor is not None and id(tensor) in elsewhere:
-                    undo.append((value, tensor))
-                    value.const_value = reference(tensor, value.name)
+                if value.const_value is not None:
+                    refer_value(value, value.const_value)
             for node in graph:
-                for name, attribute in list(node.attributes.items()):
-                    replaced = _referenced_attribute(attribute, elsewhere, reference)
-                    if replaced is not None:
-                        undo.append((node, attribute))
-                        node.attributes[name] = replaced
+                for attribute in list(node.attributes.values()):
+                    if attribute.type in _TENSOR_ATTRIBUTES and not attribute.is_ref():
+                        refer_attribute(node, attribute)
         yield
     finally:
-        for owner, original in undo:
-            if isinstance(owner, ir.Value):
-                owner.const_value = original  # type: ignore[assignment]
-            else:
-                owner.attributes[original.name] = original  # type: ignore
-
-
-def _referenced_attribute(attribute: ir.Attr, elsewhere: object, reference: object) -> ir.Attr | None:
-    if attribute.is_ref():
-        return None
-    if attribute.type == ir.AttributeType.TENSOR and id(attribute.value) in elsewhere:  # type: ignore
-        return ir.AttrTensor(attribute.name, reference(attribute.value, attribute.value.name))  # type: ignore
-    if attribute.type == ir.AttributeType.TENSORS and any(id(t) in elsewhere for t in attribute.value):  # type: ignore
-        tensors = [reference(t, t.name) if id(t) in elsewhere else t for t in attribute.value]  # type: ignore
-        return ir.AttrTensors(attribute.name, tensors)
-    return None
+        for step in undo:
+            step()

@@ -10,12 +10,27 @@ from functools import cache
 import onnx
 import onnx_ir as ir
 
-STANDARD_DOMAINS = frozenset({"", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "ai.onnx.preview"})
+STANDARD_DOMAINS = frozenset(
+    {"", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "ai.onnx.preview"}
+)
 
 # ONNX Runtime defines these in the standard domain, and its own exporters write them there.
 _RUNTIME_OPS = frozenset(
-    "Affine Crop DynamicSlice GRUUnit GivenTensorFill ImageScaler LayerNormalization MeanVarianceNormalization "
-    "ParametricSoftplus Scale ScaledTanh SimplifiedLayerNormalization ThresholdedRelu".split()
+    [
+        "Affine",
+        "Crop",
+        "DynamicSlice",
+        "GRUUnit",
+        "GivenTensorFill",
+        "ImageScaler",
+        "LayerNormalization",
+        "MeanVarianceNormalization",
+        "ParametricSoftplus",
+        "Scale",
+        "ScaledTanh",
+        "SimplifiedLayerNormalization",
+        "ThresholdedRelu",
+    ]
 )
 
 
@@ -56,9 +71,13 @@ def schema(domain: str, op_type: str, version: int) -> Schema | None:
         inputs=(found.min_input, found.max_input),
         outputs=(found.min_output, found.max_output),
         required=tuple(p.option == single for p in found.inputs),
-        attributes={name: ir.AttributeType[a.type.name] for name, a in found.attributes.items()},
+        attributes={name: _attribute_type(a) for name, a in found.attributes.items()},
         required_attributes=frozenset(name for name, a in found.attributes.items() if a.required),
     )
+
+
+def _attribute_type(attribute: onnx.defs.OpSchema.Attribute) -> ir.AttributeType:
+    return ir.AttributeType[str(attribute.type).rpartition(".")[2]]
 
 
 def is_runtime_op(op_type: str) -> bool:

@@ -18,10 +18,34 @@ from graphopt.ir.order import subgraphs_of
 Context = Any
 Infer = Callable[[Context, ir.Node], None]
 
-_BROADCAST = (
-    "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Expand Greater GreaterOrEqual Less LessOrEqual "
-    "MatMul MatMulInteger Max Mean Min Mod Mul Or Pow Sub Sum Where Xor"
-).split()
+_BROADCAST = [
+    "Add",
+    "And",
+    "BitShift",
+    "BitwiseAnd",
+    "BitwiseOr",
+    "BitwiseXor",
+    "Div",
+    "Equal",
+    "Expand",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "MatMul",
+    "MatMulInteger",
+    "Max",
+    "Mean",
+    "Min",
+    "Mod",
+    "Mul",
+    "Or",
+    "Pow",
+    "Sub",
+    "Sum",
+    "Where",
+    "Xor",
+]
 
 
 @cache
@@ -71,7 +95,7 @@ def _broadcast(ctx: Context, node: ir.Node) -> None:
         kept = list(result.shape)[-2:]
         operands = [dims[:-2] for dims in operands]
     rank = max(map(len, operands))
-    aligned = zip(*([1] * (rank - len(dims)) + dims for dims in operands), strict=True)
+    aligned = zip(*([*[1] * (rank - len(dims)), *dims] for dims in operands), strict=True)
     result.shape = ir.Shape([*(_common(ctx, dims) for dims in aligned), *kept])
 
 

@@ -83,7 +83,9 @@ def ask_onnx(model: ir.Model, names: Names) -> Facts:
     proto = to_proto(model, keep_below=_KEEP_BELOW)
     _forget(proto.graph, {key[:2] for key in model.functions})
     try:
-        inferred = onnx.shape_inference.infer_shapes(proto, check_type=False, strict_mode=False, data_prop=True)
+        inferred = onnx.shape_inference.infer_shapes(
+            proto, check_type=False, strict_mode=False, data_prop=True
+        )
     except Exception as error:  # its exceptions have no common type, and cost only what it could have said
         logger.debug("onnx.shape_inference gave up: %s", error)
         return {}
@@ -96,14 +98,18 @@ def ask_symbolic(model: ir.Model, names: Names) -> Facts:
     import onnx_shape_inference
 
     make_sound()
-    copy = model.clone()
+    try:
+        copy = model.clone()
+    except Exception as error:  # a graph the library cannot walk: an undefined input, nodes out of order
+        logger.debug("onnx_ir cannot copy the model: %s", error)
+        return {}
     originals, copies = list(all_values(model)), list(all_values(copy))
     keep = set(copy.graph.inputs)
     for value in copies:
         if value not in keep and not value.is_initializer() and not _is_foreign(value):
             value.shape = None
     try:
-        onnx_shape_inference.infer_symbolic_shapes(copy, warn_on_missing=False, adopt_declared_symbols=False)
+        infer_symbolic_shapes(copy, warn_on_missing=False, adopt_declared_symbols=False)
     except Exception as error:  # a ValueError from any operator ends it: keep what it found before
         logger.debug("onnx_shape_inference gave up: %s", error)
     rename = _renamer(names)

@@ -61,9 +61,7 @@ def parse_shape_specs(texts: Iterable[str], model: ir.Model) -> dict[str, ShapeS
             specs[name] = _spec(body, text)
             shape = inputs[name].shape
             if shape is not None and len(shape) != len(specs[name].dims):
-                raise UsageError(
-                    f"input {name!r} has rank {len(shape)}: {shape}, {body!r} has rank {len(specs[name].dims)}", _HINT
-                )
+                raise UsageError(f"input {name!r} is {shape}: {body!r} has another rank", _HINT)
     return specs
 
 
@@ -75,10 +73,13 @@ def _entries(text: str, names: list[str]) -> Iterable[tuple[str, str]]:
             raise UsageError(f"cannot read the shape {text!r} from its start", _HINT)
         unknown = re.match(r"([A-Za-z_].*?)\s*[:=\[]", text)
         if unknown is not None:
-            raise UsageError(f"the model has no input {unknown[1]!r}", f"its inputs: {', '.join(names) or 'none'}")
+            raise UsageError(
+                f"the model has no input {unknown[1]!r}", f"its inputs: {', '.join(names) or 'none'}"
+            )
         if len(names) != 1:
             raise UsageError(
-                f"{text!r} does not say which input it is for", f"the model's inputs: {', '.join(names) or 'none'}"
+                f"{text!r} does not say which input it is for",
+                f"the model's inputs: {', '.join(names) or 'none'}",
             )
         yield names[0], text
         return
@@ -117,17 +118,14 @@ def _spec(body: str, text: str) -> ShapeSpec:
     dims = parts[0]
     if not any(isinstance(dim, _Range) for dim in dims):
         return ShapeSpec(tuple(dim for dim in dims if not isinstance(dim, _Range)))
-    ranges = [dim if isinstance(dim, _Range) else _Range(dim, dim, dim) for dim in dims if not _is_open(dim)]
+    known = [dim for dim in dims if isinstance(dim, int | _Range)]
+    ranges = [dim if isinstance(dim, _Range) else _Range(dim, dim, dim) for dim in known]
     fixed = tuple(None if isinstance(dim, _Range) else dim for dim in dims)
     if len(ranges) != len(dims):
         raise UsageError(f"{text!r} mixes ranges with dims that have none", "give every dynamic dim a range")
     return ShapeSpec(
         fixed, tuple(r.low for r in ranges), tuple(r.opt for r in ranges), tuple(r.high for r in ranges)
     )
-
-
-def _is_open(dim: Dim | _Range) -> bool:
-    return dim is None or isinstance(dim, str)
 
 
 def _triple(parts: list[list[Dim | _Range]], text: str) -> ShapeSpec:

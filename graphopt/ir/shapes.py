@@ -51,7 +51,9 @@ def _leaves_something_open(model: ir.Model, facts: Facts, names: Names) -> bool:
         for value in node.outputs:
             fact = facts.get(value, _NOTHING)
             dims = fact.dims
-            if value.name and (fact.type is None or dims is None or any(d == 0 or names.made_up(d) for d in dims)):
+            if value.name and (
+                fact.type is None or dims is None or any(d == 0 or names.made_up(d) for d in dims)
+            ):
                 return True
     return False
 
@@ -115,9 +117,7 @@ def _with_declared(dims: tuple[Dim, ...], value: ir.Value, names: Names) -> ir.S
     return ir.Shape(filled, denotations)
 
 
-def _fill(
-    dim: Dim, declared: int | ir.SymbolicDim, value: ir.Value, names: Names
-) -> int | ir.SymbolicDim:
+def _fill(dim: Dim, declared: int | ir.SymbolicDim, value: ir.Value, names: Names) -> int | ir.SymbolicDim:
     if isinstance(dim, int):
         return dim
     if names.made_up(dim) and isinstance(declared, int) and declared >= 0:
@@ -158,6 +158,6 @@ def _apply_tensor(value: ir.Value, tensor: ir.TensorProtocol) -> bool:
         value.type = ir.TensorType(tensor.dtype)
         changed = True
     if value.shape is None or value.shape != tensor.shape:
-        value.shape = ir.Shape(tensor.shape)
+        value.shape = ir.Shape(tensor.shape.numpy())
         changed = True
     return changed

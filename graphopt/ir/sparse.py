@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
 from graphopt.errors import ModelError
-from graphopt.ir.structure import check_tensor
+from graphopt.ir.tensor_check import check_tensor
 from graphopt.ir.weights import tensor_bytes
 
 _MAX_DENSE_BYTES = 1 << 30
@@ -31,12 +35,14 @@ def _densify_graph(graph: onnx.GraphProto) -> None:
     _densify_nodes(graph.node)
 
 
-def _densify_nodes(nodes: object) -> None:
-    for node in nodes:  # type: ignore[attr-defined]
+def _densify_nodes(nodes: Iterable[onnx.NodeProto]) -> None:
+    for node in nodes:
         for attribute in node.attribute:
             if attribute.HasField("sparse_tensor"):
                 if node.op_type != "Constant":
-                    raise ModelError(f"node {node.name!r} ({node.op_type}) has a sparse attribute", "make it dense")
+                    raise ModelError(
+                        f"node {node.name!r} ({node.op_type}) has a sparse attribute", "make it dense"
+                    )
                 attribute.t.CopyFrom(dense(attribute.sparse_tensor, ""))
                 attribute.ClearField("sparse_tensor")
                 attribute.name, attribute.type = "value", onnx.AttributeProto.TENSOR
@@ -52,13 +58,17 @@ def dense(sparse: onnx.SparseTensorProto, name: str) -> onnx.TensorProto:
     result = onnx.TensorProto(name=name, data_type=sparse.values.data_type, dims=sparse.dims)
     size = tensor_bytes(result)
     if size > _MAX_DENSE_BYTES:
-        raise ModelError(f"sparse tensor {name!r} would take {size} bytes when dense", "store it dense or split it")
+        raise ModelError(
+            f"sparse tensor {name!r} would take {size} bytes when dense", "store it dense or split it"
+        )
     for part in (sparse.values, sparse.indices):
         check_tensor(part)
         if part.data_location == onnx.TensorProto.EXTERNAL:
-            raise ModelError(f"sparse tensor {name!r} has external data", "store its values in the model file")
-    values = np.asarray(ir.from_proto(sparse.values).numpy()).reshape(-1)
-    indices = np.asarray(ir.from_proto(sparse.indices).numpy())
+            raise ModelError(
+                f"sparse tensor {name!r} has external data", "store its values in the model file"
+            )
+    values = _array(sparse.values).reshape(-1)
+    indices = _array(sparse.indices)
     if indices.dtype != np.int64 or indices.ndim not in (1, 2) or indices.shape[0] != values.size:
         raise ModelError(f"sparse tensor {name!r} has {values.size} values and indices {indices.shape}", hint)
     shape = tuple(sparse.dims)
@@ -72,3 +82,7 @@ def dense(sparse: onnx.SparseTensorProto, name: str) -> onnx.TensorProto:
     flat[indices] = values
     result.raw_data = flat.tobytes()
     return result
+
+
+def _array(tensor: onnx.TensorProto) -> npt.NDArray[Any]:
+    return np.asarray(ir.serde.TensorProtoTensor(tensor).numpy())

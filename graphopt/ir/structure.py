@@ -11,10 +11,9 @@ from collections.abc import Iterable, Sequence
 import onnx
 
 from graphopt.errors import ModelError
-from graphopt.ir.weights import tensor_bytes
+from graphopt.ir.tensor_check import check_tensor
 
 _EXPORT_AGAIN = "export the model again"
-_MAX_RANK = 64
 _VALUE_FIELDS = {
     onnx.AttributeProto.FLOAT: "f",
     onnx.AttributeProto.INT: "i",
@@ -69,7 +68,7 @@ def _check_header(model: onnx.ModelProto, source: str) -> None:
         raise ModelError(f"{source} holds no ONNX graph", "pass a file written by an ONNX exporter")
     if not 1 <= model.ir_version <= onnx.IR_VERSION:
         raise ModelError(
-            f"{source} has IR version {model.ir_version}, the installed onnx package knows up to {onnx.IR_VERSION}",
+            f"{source} has IR version {model.ir_version}, the installed onnx knows up to {onnx.IR_VERSION}",
             "pip install --upgrade onnx",
         )
     _check_opsets(model.opset_import, source)
@@ -91,7 +90,7 @@ def _check_opsets(imports: Iterable[onnx.OperatorSetIdProto], where: str) -> Non
         domain = "" if entry.domain == "ai.onnx" else entry.domain
         if versions.setdefault(domain, entry.version) != entry.version:
             raise ModelError(
-                f"{where} imports domain {domain or 'ai.onnx'!r} at versions {versions[domain]} and {entry.version}",
+                f"{where} imports {domain or 'ai.onnx'!r} at versions {versions[domain]} and {entry.version}",
                 _EXPORT_AGAIN,
             )
 
@@ -204,7 +203,9 @@ def _check_attributes(node: onnx.NodeProto, index: int, scopes: tuple[set[str], 
         if field is not None and not attribute.HasField(field):
             # Protobuf writers that drop zeros leave 0, 0.0 and "" out; a missing tensor or graph is a fault.
             if field in ("t", "g", "sparse_tensor", "tp"):
-                raise ModelError(f"{describe(node, index)}: attribute {attribute.name!r} is empty", _EXPORT_AGAIN)
+                raise ModelError(
+                    f"{describe(node, index)}: attribute {attribute.name!r} is empty", _EXPORT_AGAIN
+                )
         elif kind == onnx.AttributeProto.TENSOR:
             check_tensor(attribute.t)
         elif kind == onnx.AttributeProto.TENSORS:
@@ -258,58 +259,3 @@ def _has_map(type_: onnx.TypeProto) -> bool:
     if kind in ("sequence_type", "optional_type"):
         return _has_map(getattr(type_, kind).elem_type)
     return kind in ("map_type", "opaque_type")
-
-
-def check_tensor(tensor: onnx.TensorProto) -> None:
-    """Dims, type and the amount of data agree; ModelError naming the tensor otherwise.
-
-    External tensors are checked where their file is opened.
-    """
-    name = tensor.name or "(unnamed)"
-    if len(tensor.dims) > _MAX_RANK:
-        raise ModelError(f"tensor {name!r} has rank {len(tensor.dims)}", "the file is damaged: export it again")
-    needed = tensor_bytes(tensor)
-    if tensor.HasField("segment"):
-        raise ModelError(f"tensor {name!r} is stored in segments, which ONNX runtimes do not read", _EXPORT_AGAIN)
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return
-    have, want, unit = _data_length(tensor, needed)
-    if have != want:
-        raise ModelError(
-            f"tensor {name!r} holds {have} {unit}, its type and dims {list(tensor.dims)} need {want}",
-            "the file is damaged: export it again",
-        )
-
-
-def _data_length(tensor: onnx.TensorProto, needed: int) -> tuple[int, int, str]:
-    """What the tensor holds and should hold, in which unit."""
-    kinds = onnx.TensorProto
-    kind = tensor.data_type
-    if kind == kinds.STRING:
-        count = 1
-        for dim in tensor.dims:
-            count *= dim
-        return len(tensor.string_data), count, "strings"
-    if tensor.HasField("raw_data"):
-        return len(tensor.raw_data), needed, "bytes"
-    width = max(1, _BYTES_PER_ENTRY.get(kind, 0))
-    if kind in (kinds.FLOAT, kinds.COMPLEX64):
-        return 4 * len(tensor.float_data), needed, "bytes"
-    if kind in (kinds.DOUBLE, kinds.COMPLEX128):
-        return 8 * len(tensor.double_data), needed, "bytes"
-    if kind == kinds.INT64:
-        return 8 * len(tensor.int64_data), needed, "bytes"
-    if kind in (kinds.UINT32, kinds.UINT64):
-        return width * len(tensor.uint64_data), needed, "bytes"
-    return width * len(tensor.int32_data), needed, "bytes"
-
-
-_BYTES_PER_ENTRY = {
-    onnx.TensorProto.UINT32: 4,
-    onnx.TensorProto.UINT64: 8,
-    onnx.TensorProto.INT32: 4,
-    onnx.TensorProto.INT16: 2,
-    onnx.TensorProto.UINT16: 2,
-    onnx.TensorProto.FLOAT16: 2,
-    onnx.TensorProto.BFLOAT16: 2,
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -10,8 +10,9 @@ import onnx_ir as ir
 from graphopt.errors import ModelError
 from graphopt.ir import walk
 from graphopt.ir.levels import Level
+from graphopt.ir.operators import Findings, describe, known_operators
 from graphopt.ir.order import subgraphs_of
-from graphopt.ir.schemas import STANDARD_DOMAINS, Schema, is_runtime_op, schema, why_unknown
+from graphopt.ir.schemas import STANDARD_DOMAINS
 
 _Body = ir.Graph | ir.Function
 
@@ -56,13 +57,6 @@ def check(model: ir.Model, level: Level) -> None:
         raise ModelError(f"{found[0].message}{more}", found[0].hint)
 
 
-def describe(node: ir.Node) -> str:
-    """A node as messages name it."""
-    outputs = ", ".join(repr(v.name) for v in node.outputs if v.name)
-    return f"node {node.name!r} ({node.op_type})" if node.name else f"the {node.op_type} that makes {outputs}"
-
-
-Findings = Iterator[tuple[str, str]]
 _BUG = "this is a bug in the pass that ran last"
 _EXPORT = "export the model again"
 
@@ -91,7 +85,9 @@ def _scopes_of(body: _Body, open_graphs: set[ir.Graph], done: set[ir.Node]) -> F
         producer = value.producer()
         if producer is not None and (producer.graph is not graph or producer not in done):
             yield f"output {value.name!r} is made by {describe(producer)}, which is not in its graph", _BUG
-        elif producer is None and not (value.graph is graph and (value.is_graph_input() or value.is_initializer())):
+        elif producer is None and not (
+            value.graph is graph and (value.is_graph_input() or value.is_initializer())
+        ):
             yield f"output {value.name!r} is defined by no node", _EXPORT
     if isinstance(body, ir.Graph):
         for value in body.initializers.values():
@@ -105,7 +101,10 @@ def _readable(
     producer = value.producer()
     if producer is not None and producer not in done:
         if producer.graph in open_graphs:
-            yield f"{describe(node)} reads {value.name!r} before {describe(producer)} makes it", "sort-topologically"
+            yield (
+                f"{describe(node)} reads {value.name!r} before {describe(producer)} makes it",
+                "sort-topologically",
+            )
         else:
             yield f"{describe(node)} reads {value.name!r}, which is not in scope", _BUG
     elif producer is not None and producer.graph not in open_graphs:
@@ -113,8 +112,11 @@ def _readable(
     elif producer is None and not (
         value.graph in open_graphs and (value.is_graph_input() or value.is_initializer())
     ):
-        yield f"{describe(node)} reads {value.name!r}, which nothing defines", "check that the export is complete"
-    if (node, index) not in value._uses:  # noqa: SLF001 — uses() copies: quadratic for a value read often
+        yield (
+            f"{describe(node)} reads {value.name!r}, which nothing defines",
+            "check that the export is complete",
+        )
+    if (node, index) not in value._uses:
         yield f"{describe(node)} reads {value.name!r} without being among its users", _BUG
 
 
@@ -138,69 +140,6 @@ def _defined(body: _Body) -> Iterable[ir.Value]:
     for node in body:
         values.update(dict.fromkeys(node.outputs))
     return values
-
-
-def _operators(model: ir.Model) -> Findings:
-    """Each operator exists at its opset, with an arity and attributes its schema allows."""
-    for owner in (model.graph, *model.functions.values()):
-        imports = owner.opset_imports
-        for node in owner.all_nodes():
-            function = model.functions.get(node.op_identifier())
-            if function is not None:
-                yield from _call(node, function)
-            elif node.domain not in imports:
-                hint = "add the domain to the model's opset imports"
-                yield f"{describe(node)} is in domain {node.domain!r}, which the model does not import", hint
-            elif node.domain in STANDARD_DOMAINS:
-                yield from _standard(node, imports[node.domain])
-
-
-def _call(node: ir.Node, function: ir.Function) -> Findings:
-    if len(node.inputs) > len(function.inputs) or len(node.outputs) > len(function.outputs):
-        have, most = (len(node.inputs), len(node.outputs)), (len(function.inputs), len(function.outputs))
-        yield f"{describe(node)} has {have} inputs and outputs, its function takes at most {most}", _EXPORT
-
-
-def _standard(node: ir.Node, version: int) -> Findings:
-    entry = schema(node.domain, node.op_type, version)
-    if entry is None or entry.deprecated:
-        if not (node.domain == "" and is_runtime_op(node.op_type)):
-            message, hint = why_unknown(node.domain, node.op_type, version)
-            yield f"{describe(node)}: {message}", hint
-        return
-    yield from _arity(node, entry, version)
-    for name, attribute in node.attributes.items():
-        want = entry.attributes.get(name)
-        if want is None and not name.startswith("__"):
-            yield f"{describe(node)} has no attribute {name!r} at opset {version}", _EXPORT
-        elif want is not None and attribute.type not in (want, ir.AttributeType.UNDEFINED):
-            yield f"{describe(node)}: attribute {name!r} is {attribute.type.name}, not {want.name}", _EXPORT
-    for name in entry.required_attributes - node.attributes.keys():
-        yield f"{describe(node)} lacks its attribute {name!r}", _EXPORT
-
-
-def _arity(node: ir.Node, entry: Schema, version: int) -> Findings:
-    inputs = _length([v is not None for v in node.inputs])
-    outputs = _length([bool(v.name) for v in node.outputs])
-    if not entry.inputs[0] <= inputs <= entry.inputs[1]:
-        yield f"{describe(node)} has {inputs} inputs, opset {version} takes {_range(entry.inputs)}", _EXPORT
-    if not entry.outputs[0] <= outputs <= entry.outputs[1]:
-        yield f"{describe(node)} has {outputs} outputs, opset {version} gives {_range(entry.outputs)}", _EXPORT
-    for index, (value, required) in enumerate(zip(node.inputs[:inputs], entry.required, strict=False)):
-        if required and value is None:
-            yield f"{describe(node)} lacks its input {index}", _EXPORT
-
-
-def _length(present: list[bool]) -> int:
-    """How many inputs or outputs there are, omitted ones at the end not counted."""
-    while present and not present[-1]:
-        present.pop()
-    return len(present)
-
-
-def _range(bounds: tuple[int, int]) -> str:
-    low, high = bounds
-    return f"{low}" if low == high else f"at least {low}" if high >= 1 << 30 else f"{low} to {high}"
 
 
 def _acyclic_functions(model: ir.Model) -> Findings:
@@ -251,7 +190,10 @@ def _constants_typed(model: ir.Model) -> Findings:
             if tensor is None:
                 continue
             if value.dtype != tensor.dtype or value.shape is None or value.shape != tensor.shape:
-                yield f"initializer {value.name!r} is declared {value.type}{value.shape}, its tensor is not", _BUG
+                yield (
+                    f"initializer {value.name!r} is declared {value.type}{value.shape}, its tensor is not",
+                    _BUG,
+                )
 
 
 def _typed(model: ir.Model) -> Findings:
@@ -279,7 +221,7 @@ def _composites(model: ir.Model) -> Findings:
 RULES: tuple[tuple[Level, str, Callable[[ir.Model], Findings]], ...] = (
     (Level.IMPORTED, "scopes", _scopes),
     (Level.IMPORTED, "names", _names),
-    (Level.IMPORTED, "operators", _operators),
+    (Level.IMPORTED, "operators", known_operators),
     (Level.IMPORTED, "acyclic-functions", _acyclic_functions),
     (Level.CANONICAL, "one-opset", _one_opset),
     (Level.CANONICAL, "constants-lifted", _constants_lifted),
@@ -287,4 +229,4 @@ RULES: tuple[tuple[Level, str, Callable[[ir.Model], Findings]], ...] = (
     (Level.CANONICAL, "typed", _typed),
     (Level.FUSED, "composites", _composites),
 )
-"""Which rule holds from which level on. Placed and legalised models add regions, not rules about the graph."""
+"""Which rule holds from which level on. Placed and legalised models add regions, no rules about the graph."""

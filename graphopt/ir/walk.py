@@ -16,6 +16,12 @@ def graphs(model: ir.Model) -> Iterator[ir.Graph | ir.Function]:
         yield from function.subgraphs()
 
 
+def bodies(model: ir.Model) -> Iterator[ir.Graph | ir.Function]:
+    """The main graph and the functions: everything that has opset imports of its own."""
+    yield model.graph
+    yield from model.functions.values()
+
+
 def nodes(model: ir.Model) -> Iterator[ir.Node]:
     """Every node of every graph."""
     yield from model.graph.all_nodes()

@@ -40,6 +40,7 @@ class WeightFiles:
             roots.append(model_path.resolve().parent)
         self._roots = roots
         self._open: dict[str, Buffer] = {}
+        self._shared: dict[tuple[object, ...], ir.TensorProtocol] = {}
 
     def tensor(self, proto: onnx.TensorProto) -> ir.TensorProtocol:
         """The tensor ``proto`` refers to, as a view.
@@ -67,7 +68,13 @@ class WeightFiles:
                 f"{offset + length}, it has {len(buffer)}",
                 "copy the weights file again or export the model again",
             )
-        return view_tensor(proto, buffer, offset, length)
+        if location == INLINE_LOCATION:
+            return view_tensor(proto, buffer, offset, length)
+        # Two tensors over the same bytes are one: saving writes it once.
+        key = (location, offset, length, proto.data_type, tuple(proto.dims))
+        if key not in self._shared:
+            self._shared[key] = view_tensor(proto, buffer, offset, length)
+        return self._shared[key]
 
     def _buffer(self, location: str, name: str) -> Buffer:
         if location not in self._open:
@@ -78,12 +85,12 @@ class WeightFiles:
         hint = "export the model with its weights beside it"
         if self._folder is None:
             raise ModelError(
-                f"tensor {name!r} lies in the external file {location!r}, but the model came without a folder",
+                f"tensor {name!r} lies in the file {location!r}, but the model came without a folder",
                 "pass the model as a path, or say folder=",
             )
         if not location or "\0" in location:
             raise ModelError(f"tensor {name!r} names no valid external data file", hint)
-        if os.path.isabs(location) or location.startswith("\\") or location[1:2] == ":":
+        if Path(location).is_absolute() or location.startswith("\\") or location[1:2] == ":":
             raise ModelError(f"tensor {name!r} points at {location!r}, an absolute path", hint)
         path = (self._folder / location).resolve()
         if not any(path.is_relative_to(root) for root in self._roots):
@@ -126,11 +133,11 @@ def tensor_bytes(proto: onnx.TensorProto) -> int:
     hint = "the file is damaged: export it again"
     if any(dim < 0 for dim in proto.dims):
         raise ModelError(f"tensor {name!r} has a negative dim in {list(proto.dims)}", hint)
-    count = math.prod(proto.dims)
+    count: int = math.prod(proto.dims)
     if count > _MAX_ELEMENTS:
         raise ModelError(f"tensor {name!r} has {list(proto.dims)} elements: more than can exist", hint)
     try:
-        bits = ir.DataType(proto.data_type).bitwidth
+        bits: int = ir.DataType(proto.data_type).bitwidth
     except (ValueError, TypeError):
         if proto.data_type == onnx.TensorProto.STRING:
             return 0
@@ -160,5 +167,7 @@ def view_tensor(proto: onnx.TensorProto, buffer: Buffer, offset: int, length: in
 
 def _natural(text: str, what: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise ModelError(f"tensor {name!r} has the external data {what} {text[:40]!r}", "export the model again")
+        raise ModelError(
+            f"tensor {name!r} has the external data {what} {text[:40]!r}", "export the model again"
+        )
     return int(text)

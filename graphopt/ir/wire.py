@@ -106,9 +106,15 @@ def _slim_tensor(buffer: Buffer, start: int, end: int, source: str) -> list[byte
     payload = _payload(buffer, fields, source)
     if payload is None or payload.end - payload.value < STAY_INLINE_BELOW:
         return [buffer[start:end]]
-    entries = (("location", INLINE_LOCATION), ("offset", payload.value), ("length", payload.end - payload.value))
+    entries = (
+        ("location", INLINE_LOCATION),
+        ("offset", payload.value),
+        ("length", payload.end - payload.value),
+    )
     reference = b"".join(
-        _length_delimited(_EXTERNAL, _length_delimited(1, key.encode()) + _length_delimited(2, str(v).encode()))
+        _length_delimited(
+            _EXTERNAL, _length_delimited(1, key.encode()) + _length_delimited(2, str(v).encode())
+        )
         for key, v in entries
     )
     location = _tag(_LOCATION, _VARINT) + _varint(1)
@@ -124,7 +130,11 @@ def _payload(buffer: Buffer, fields: list[Field], source: str) -> Field | None:
     if data[0].number == _RAW_DATA:
         return data[0]
     types = [f for f in fields if f.number == _DATA_TYPE and f.wire_type == _VARINT]
-    if needed is None or not types or _read_varint(buffer, types[-1].value, types[-1].end, source)[0] != needed:
+    if (
+        needed is None
+        or not types
+        or _read_varint(buffer, types[-1].value, types[-1].end, source)[0] != needed
+    ):
         return None
     return data[0]
 

@@ -21,7 +21,7 @@ class RaiseIrVersion(Pass):
     Before: IR version 3, every initializer also an input of the graph.
     After:  IR version 10 or what the opset asks for; those initializers are constants.
     Needs:  nothing.
-    Keeps:  initializers that are inputs at IR version 4 and up: there they are defaults a caller may override.
+    Keeps:  initializers that are inputs at IR version 4 and up: defaults a caller may override.
     Skips:  models that are new enough.
     """
 

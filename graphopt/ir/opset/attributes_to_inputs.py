@@ -101,7 +101,9 @@ def pad(node: ir.Node, _version: int, scene: Scene) -> Edit:
     def edit() -> None:
         drop(node, "pads", "value")
         inputs: list[ir.Value | None] = [node.inputs[0], int64s(node, pads)]
-        set_inputs(node, inputs if fill == 0 else [*inputs, constant(node, np.array(fill, dtype.numpy()), dtype)])
+        set_inputs(
+            node, inputs if fill == 0 else [*inputs, constant(node, np.array(fill, dtype.numpy()), dtype)]
+        )
 
     return edit
 

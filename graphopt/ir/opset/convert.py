@@ -15,20 +15,29 @@ import onnx
 import onnx_ir as ir
 
 from graphopt.errors import ModelError
+from graphopt.ir.operators import describe
 from graphopt.ir.opset import attributes_to_inputs as moved
 from graphopt.ir.opset import semantics
 from graphopt.ir.opset.scene import Edit, Refused, Scene
 from graphopt.ir.schemas import is_runtime_op, schema
-from graphopt.ir.verify import describe
+from graphopt.ir.walk import bodies
 
 OLDEST, CANONICAL, NEWEST = 7, 23, 26
 """Conversion starts at OLDEST; models older than CANONICAL are brought there; up to NEWEST they stay."""
 
 Adapter = Callable[[ir.Node, int, Scene], Edit]
 
-_AXES_UNTIL_17 = (
-    "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSumSquare"
-).split()
+_AXES_UNTIL_17 = [
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSumSquare",
+]
 
 ADAPTERS: dict[str, tuple[int, Adapter]] = {
     **dict.fromkeys(_AXES_UNTIL_17, (18, moved.axes)),
@@ -50,7 +59,7 @@ ADAPTERS: dict[str, tuple[int, Adapter]] = {
     "TopK": (10, moved.top_k),
     "Upsample": (10, moved.upsample),
 }
-"""For each operator that changed its meaning: the opset since when it is as it is now, and what to do before."""
+"""For each operator that changed its meaning: since which opset it is as it is now, and what to do before."""
 
 
 def target_version(model: ir.Model) -> int:
@@ -76,7 +85,7 @@ def convert(model: ir.Model, infer: Callable[[], object]) -> bool:
     scene = Scene(infer)
     edits: list[Edit] = []
     changed = False
-    for owner in (model.graph, *model.functions.values()):
+    for owner in bodies(model):
         own = owner.opset_imports.get("")
         if own is None or own == version:
             continue
@@ -88,7 +97,7 @@ def convert(model: ir.Model, infer: Callable[[], object]) -> bool:
                     edits.append(edit)
     for edit in edits:
         edit()
-    for owner in (model.graph, *model.functions.values()):
+    for owner in bodies(model):
         if "" in owner.opset_imports or owner is model.graph:
             changed |= owner.opset_imports.get("") != version
             owner.opset_imports[""] = version
@@ -109,7 +118,9 @@ def _plan(node: ir.Node, old: int, new: int, scene: Scene) -> Edit | None:
     if before is None and is_runtime_op(node.op_type):
         if after is None or node.op_type == "LayerNormalization":
             return None  # ONNX Runtime's own, which has no opset; its LayerNormalization is the standard's
-        raise Refused(f"{describe(node)} is ONNX Runtime's own operator, which the standard defines differently")
+        raise Refused(
+            f"{describe(node)} is ONNX Runtime's own operator, which the standard defines differently"
+        )
     if before is None:
         raise Refused(f"{describe(node)} is unknown at opset {old}")
     if after is not None and before.since == after.since:
@@ -147,8 +158,8 @@ def widens(op_type: str, old: int, new: int) -> bool:
 
 
 def _default(attribute: onnx.defs.OpSchema.Attribute) -> bytes:
-    value = attribute.default_value
-    return b"" if value is None else value.SerializeToString()
+    value: onnx.AttributeProto | None = attribute.default_value
+    return b"" if value is None else bytes(value.SerializeToString())
 
 
 def changed_operators(old: int, new: int) -> Iterator[str]:

@@ -11,7 +11,6 @@ from graphopt.ir.opset.scene import (
     insert_before,
     known,
     number,
-    plain,
     set_inputs,
     text,
     unused,
@@ -98,9 +97,11 @@ def _resize_10(node: ir.Node) -> Edit:
     nearest = "floor"
     if mode == "nearest":
         scales = known(node.inputs[1])
-        if scales is None or (bool((scales < 1).any()) and bool((scales > 1).any())):
+        factors = [] if scales is None else [float(s) for s in scales.reshape(-1).tolist()]
+        shrinks = any(factor < 1 for factor in factors)
+        if scales is None or (shrinks and any(factor > 1 for factor in factors)):
             raise Refused("its rounding depends on scales that are unknown, or both above and below 1")
-        nearest = "ceil" if bool((scales < 1).any()) else "floor"
+        nearest = "ceil" if shrinks else "floor"
 
     def edit() -> None:
         node.attributes.add(ir.AttrString("coordinate_transformation_mode", "asymmetric"))
@@ -139,15 +140,14 @@ def scatter(node: ir.Node, _version: int, _scene: Scene) -> Edit:
     return edit
 
 
-def group_normalization(node: ir.Node, version: int, _scene: Scene) -> Edit:
+def group_normalization(_node: ir.Node, version: int, _scene: Scene) -> Edit:
     """GroupNormalization until 20 scaled per group, since 21 per channel."""
     if version < 21:
         raise Refused("its scale is per group, and per channel since opset 21")
-    plain(node, "num_groups")
     return _nothing
 
 
-def scan(node: ir.Node, version: int, _scene: Scene) -> Edit:
+def scan(_node: ir.Node, version: int, _scene: Scene) -> Edit:
     """Scan-8 ran over a batch, with lengths."""
     if version < 9:
         raise Refused("Scan-8 has a batch axis, which is gone since opset 9")
