@@ -149,8 +149,9 @@ def _write_weights(tensors: list[ir.TensorProtocol], file: IO[bytes]) -> dict[in
         padding = -offset % ALIGNMENT if tensor.nbytes >= ALIGNMENT else -offset % 64
         file.write(bytes(padding))
         offset += padding
-        if isinstance(tensor, ir.TensorBase):
-            tensor.tofile(file)  # straight from the map, without a copy in memory
+        write = getattr(tensor, "tofile", None)  # not in the protocol, but every tensor of onnx_ir has it
+        if write is not None:
+            write(file)  # straight from the map, without a copy in memory
         else:
             file.write(tensor.tobytes())
         places[id(tensor)] = (offset, tensor.nbytes)

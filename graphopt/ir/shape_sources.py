@@ -95,7 +95,7 @@ def ask_onnx(model: ir.Model, names: Names) -> Facts:
 
 def ask_symbolic(model: ir.Model, names: Names) -> Facts:
     """Facts from ``onnx_shape_inference``, which calculates with names (``2*seq + 1``)."""
-    import onnx_shape_inference
+    from onnx_shape_inference import infer_symbolic_shapes
 
     make_sound()
     try:
