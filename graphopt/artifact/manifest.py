@@ -24,7 +24,6 @@ from graphopt.errors import ArtifactError
 FORMAT = "graphopt-artifact"
 SCHEMA = (1, 0)
 MANIFEST_NAME = "manifest.json"
-WEIGHTS_NAME = "weights.bin"
 MODEL_NAME = "model.onnx"
 MAX_MANIFEST_BYTES = 64 << 20
 

@@ -7,9 +7,10 @@ import zipfile
 from pathlib import Path
 
 from graphopt.artifact import atomic, packed
-from graphopt.artifact.manifest import MANIFEST_NAME, WEIGHTS_NAME
+from graphopt.artifact.manifest import MANIFEST_NAME
 from graphopt.artifact.reader import Artifact, open_artifact
 from graphopt.artifact.replace import check_replaceable, write_error
+from graphopt.backends.executable import WEIGHTS_NAME
 from graphopt.errors import ArtifactError
 
 _PAGE = 4096

@@ -18,11 +18,11 @@ from pathlib import Path
 from graphopt.artifact.manifest import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
-    WEIGHTS_NAME,
     Manifest,
     parse_manifest,
 )
 from graphopt.artifact.packed import members
+from graphopt.backends.executable import WEIGHTS_NAME
 from graphopt.errors import ArtifactError
 
 _RECOMPILE = "compile the model again"
@@ -37,12 +37,21 @@ class Artifact:
         packed: whether it is one file.
         manifest: what it holds.
         contents: every listed file, mapped.
+        identity: of the file or folder on its file system, to notice a replacement.
     """
 
     path: Path
     packed: bool
     manifest: Manifest
     contents: Mapping[str, memoryview]
+    identity: tuple[int, int]
+
+    def is_current(self) -> bool:
+        """Whether ``path`` still leads to what was opened, not to an artifact that took its place since."""
+        try:
+            return _identity(self.path) == self.identity
+        except OSError:
+            return False
 
     def read(self, name: str) -> memoryview:
         """The bytes of one file, mapped and read-only; ArtifactError when there is none."""
@@ -67,9 +76,14 @@ def open_artifact(path: str | os.PathLike[str]) -> Artifact:
     """
     place = Path(path)
     try:
-        if place.is_dir():
-            return _open_folder(place)
-        return _open_packed(place)
+        while True:
+            before = _identity(place)
+            try:
+                return (_open_folder if place.is_dir() else _open_packed)(place, before)
+            except ArtifactError:
+                # A writer may have put a new artifact here meanwhile; then that one is asked for.
+                if _identity(place) == before:
+                    raise
     except FileNotFoundError as error:
         raise ArtifactError(
             f"there is no artifact at {place}", "graphopt compile model.onnx -o model.gopt"
@@ -79,7 +93,12 @@ def open_artifact(path: str | os.PathLike[str]) -> Artifact:
         raise ArtifactError(f"cannot open {place}: {reason}") from error
 
 
-def _open_folder(place: Path) -> Artifact:
+def _identity(place: Path) -> tuple[int, int]:
+    status = place.stat()
+    return status.st_dev, status.st_ino
+
+
+def _open_folder(place: Path, identity: tuple[int, int]) -> Artifact:
     root = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
     try:
         data = _map(root, MANIFEST_NAME, place)
@@ -95,10 +114,10 @@ def _open_folder(place: Path) -> Artifact:
     finally:
         os.close(root)
     _check(manifest, contents, place)
-    return Artifact(place, packed=False, manifest=manifest, contents=contents)
+    return Artifact(place, False, manifest, contents, identity)
 
 
-def _open_packed(place: Path) -> Artifact:
+def _open_packed(place: Path, identity: tuple[int, int]) -> Artifact:
     handle = os.open(place, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -112,7 +131,7 @@ def _open_packed(place: Path) -> Artifact:
             raise ArtifactError(f"{place} is incomplete: '{name}' is missing", _RECOMPILE)
     listed = {name: contents[name] for name in manifest.files}
     _check(manifest, listed, place)
-    return Artifact(place, packed=True, manifest=manifest, contents=listed)
+    return Artifact(place, True, manifest, listed, identity)
 
 
 def _manifest(data: memoryview, place: Path) -> Manifest:

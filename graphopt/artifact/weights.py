@@ -10,7 +10,8 @@ from typing import BinaryIO
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.artifact.manifest import WEIGHTS_NAME, FileEntry
+from graphopt.artifact.manifest import FileEntry
+from graphopt.backends.executable import WEIGHTS_NAME
 
 LARGE_ALIGNMENT = 4096
 """Page size: a large tensor can be mapped on its own."""

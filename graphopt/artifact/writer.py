@@ -16,7 +16,6 @@ from graphopt.artifact import atomic
 from graphopt.artifact.manifest import (
     MANIFEST_NAME,
     MODEL_NAME,
-    WEIGHTS_NAME,
     FileEntry,
     Manifest,
     RegionEntry,
@@ -24,7 +23,7 @@ from graphopt.artifact.manifest import (
 from graphopt.artifact.replace import check_replaceable, write_error
 from graphopt.artifact.weights import WeightFile
 from graphopt.backends.base import Blob
-from graphopt.backends.executable import TensorInfo
+from graphopt.backends.executable import WEIGHTS_NAME, TensorInfo
 from graphopt.backends.flatten import flatten
 from graphopt.backends.serialize import serialize
 from graphopt.errors import ArtifactError

@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.generic]
 
+WEIGHTS_NAME = "weights.bin"
+"""The file of an artifact that holds large weights; serialised regions refer to it by this name."""
+
 
 @dataclass(frozen=True)
 class TensorInfo:

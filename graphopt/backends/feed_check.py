@@ -67,4 +67,5 @@ def _is_name(dim: str) -> bool:
 def _dtype_fits(expected: str, dtype: np.dtype[np.generic]) -> bool:
     if expected == "string":
         return dtype.kind in "OUS"
-    return dtype.name == expected and dtype.isnative
+    # ml_dtypes writes float8_e4m3fn where ONNX Runtime writes float8e4m3fn.
+    return dtype.name.replace("_", "") == expected.replace("_", "") and dtype.isnative

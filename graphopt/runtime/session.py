@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from graphopt.artifact.manifest import MODEL_NAME, WEIGHTS_NAME, RegionEntry
+from graphopt.artifact.manifest import MODEL_NAME, RegionEntry
 from graphopt.artifact.reader import Artifact, open_artifact
 from graphopt.backends.executable import Array, Executable, RegionBlob, TensorInfo
 from graphopt.backends.registry import find_loader
-from graphopt.errors import ArtifactError, BackendError
+from graphopt.errors import ArtifactError, BackendError, GraphoptError
 from graphopt.runtime.machine import machine_notice
 from graphopt.runtime.schedule import plan
 from graphopt.targets.threads import available_threads
@@ -84,7 +84,17 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None, fallback: 
         ArtifactError: there is no artifact, or it is damaged, foreign or of an unknown version.
         BackendError: a backend is not installed or refuses this machine; the hint says what to do.
     """
-    return Session(open_artifact(path), threads=threads, fallback=fallback)
+    while True:
+        artifact = open_artifact(path)
+        try:
+            session = Session(artifact, threads=threads, fallback=fallback)
+        except GraphoptError:
+            if artifact.is_current():
+                raise
+            continue
+        # A backend may have mapped files by name: they must be those that were checked.
+        if artifact.is_current():
+            return session
 
 
 def _open_regions(artifact: Artifact, threads: int) -> Run:
@@ -108,9 +118,7 @@ def _open_region(artifact: Artifact, region: RegionEntry, threads: int) -> Execu
 
 
 def _open_model(artifact: Artifact, threads: int) -> Run:
-    executable = find_loader(FALLBACK_BACKEND)(
-        _blob(artifact, MODEL_NAME, {"weights_file": WEIGHTS_NAME}, threads)
-    )
+    executable = find_loader(FALLBACK_BACKEND)(_blob(artifact, MODEL_NAME, {}, threads))
     return executable.run
 
 

@@ -83,9 +83,8 @@ def main() -> None:
         seconds = measure(Path(folder), blocks=400, size=200)
     for name, values in seconds.items():
         low, median, high = statistics.quantiles(values, n=4)
-        print(
-            f"{name:28} {median * 1e6:7.3f} µs  (quartiles {low * 1e6:.3f} … {high * 1e6:.3f}, n={len(values)})"
-        )
+        quartiles = f"quartiles {low * 1e6:.3f} … {high * 1e6:.3f}, n={len(values)}"
+        print(f"{name:28} {median * 1e6:7.3f} µs  ({quartiles})")
     for other in list(seconds)[1:]:
         difference = statistics.median(
             a - b for a, b in zip(seconds["graphopt"], seconds[other], strict=True)

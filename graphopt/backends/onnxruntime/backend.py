@@ -11,8 +11,7 @@ import onnx_ir as ir
 from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavailable
 from graphopt.backends.flatten import flatten
 from graphopt.backends.onnxruntime.session import FIX, import_onnxruntime
-from graphopt.backends.onnxruntime.weights import can_attach
-from graphopt.backends.serialize import WeightSink, serialize
+from graphopt.backends.serialize import serialize
 from graphopt.backends.subgraphs import inner_nodes
 from graphopt.errors import BackendError
 
@@ -51,10 +50,8 @@ class OnnxRuntimeBackend:
         return ()
 
     def build(self, region: ir.Model, options: BuildOptions) -> Blob:
-        """ONNX bytes whose large weights lie in ``weights.bin``, and the table that finds them."""
-        sink = None if options.weights is None else _Recorder(options.weights)
-        data = serialize(flatten(region), sink)
-        return Blob(self.name, data, {"initializers": sink.table} if sink is not None and sink.table else {})
+        """ONNX bytes whose large weights lie in ``options.weights``."""
+        return Blob(self.name, serialize(flatten(region), options.weights))
 
 
 BACKEND = OnnxRuntimeBackend()
@@ -62,21 +59,3 @@ BACKEND = OnnxRuntimeBackend()
 _DOMAINS = frozenset(
     ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.training", "ai.onnx.preview.training")
 ) | {"com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"}
-
-
-class _Recorder:
-    """Passes weights on to the artifact and notes where each initializer went."""
-
-    def __init__(self, sink: WeightSink) -> None:
-        self._sink = sink
-        self.location = sink.location
-        self.table: dict[str, object] = {}
-
-    def place(self, name: str, tensor: ir.TensorProtocol) -> tuple[int, int] | None:
-        """Place the tensor, unless the loader could not hand it to a session."""
-        if not can_attach(int(tensor.dtype)):
-            return None
-        placed = self._sink.place(name, tensor)
-        if placed is not None:
-            self.table[name] = [int(tensor.dtype), placed[0], [int(d) for d in tensor.shape.numpy()]]
-        return placed

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from graphopt.backends.executable import Array, RegionBlob, TensorInfo
+from graphopt.backends.executable import WEIGHTS_NAME, Array, RegionBlob, TensorInfo
 from graphopt.backends.onnxruntime.session import (
     explain_failure,
     new_options,
@@ -13,12 +14,12 @@ from graphopt.backends.onnxruntime.session import (
     session_inputs,
     session_outputs,
 )
-from graphopt.backends.onnxruntime.weights import attach_weights
+from graphopt.backends.onnxruntime.values import run_function
 from graphopt.errors import ArtifactError, FeedError
 
 
 def load(blob: RegionBlob) -> OnnxRuntimeExecutable:
-    """Open a region; its weights are used where they lie in the artifact.
+    """Open a region. In a folder its weights are mapped, from a packed file they are copied once.
 
     Raises:
         BackendError: onnxruntime is missing or too old for the region.
@@ -28,26 +29,24 @@ def load(blob: RegionBlob) -> OnnxRuntimeExecutable:
     if not isinstance(config, dict) or not all(isinstance(v, str) for v in config.values()):
         raise ArtifactError("a region's session_config is not an object of strings")
     options = new_options(threads=blob.threads, optimise=True, config=config)
-    # Whatever file the untrusted bytes name, onnxruntime looks for it here and nowhere else.
+    # Whatever file the untrusted bytes name, onnxruntime looks for it here and nowhere else. A packed
+    # artifact is no folder: there it finds what is handed over, and nothing besides.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", blob.folder)
-    weights_file = blob.options.get("weights_file")
-    if isinstance(weights_file, str) and blob.weights is not None:
+    if blob.weights is not None and not Path(blob.folder).is_dir():
         options.add_external_initializers_from_files_in_memory(
-            [weights_file], [blob.weights], [blob.weights.nbytes]
+            [WEIGHTS_NAME], [blob.weights], [blob.weights.nbytes]
         )
-    weights = attach_weights(options, blob.options.get("initializers", {}), blob.weights)
-    return OnnxRuntimeExecutable(open_session(bytes(blob.data), options), (blob, weights))
+    return OnnxRuntimeExecutable(open_session(bytes(blob.data), options))
 
 
 class OnnxRuntimeExecutable:
     """An open session. ``run`` is thread-safe and releases the GIL while it computes."""
 
-    def __init__(self, session: Any, keep_alive: object = None) -> None:
-        """``keep_alive`` is held as long as the session: the memory its weights lie in."""
-        self._keep_alive = keep_alive
-        self._run = session.run
+    def __init__(self, session: Any) -> None:
+        """``session`` is onnxruntime's compiled one (see ``open_session``)."""
         self.inputs: tuple[TensorInfo, ...] = session_inputs(session)
         self.outputs: tuple[TensorInfo, ...] = session_outputs(session)
+        self._run = run_function(session, self.inputs, self.outputs)
         self._names = [info.name for info in self.outputs]
         self._num_inputs = len(self.inputs)
         self._optional = {info.name for info in self.inputs if info.optional}

@@ -11,8 +11,11 @@ _RUNNING = re.compile(
 _IN_NODE = re.compile(
     r'This is an invalid model\. In Node, \("([^"]*)", (\S+), "([^"]*)", -?\d+\).*?, Error ', re.S
 )
-_SOURCE = re.compile(
-    r"/\S+\.(?:cc|h|cpp|hpp):\d+ .*?(?:was false\. |\) (?:const )?(?:\[with [^\]]*\] )?)", re.S
+# Where in the runtime it happened: a path, the function's signature, the condition that was violated.
+_SOURCES = (
+    re.compile(r"/\S+\.(?:cc|h|cpp|hpp):\d+ .*? was false\. ", re.S),
+    re.compile(r"/\S+\.(?:cc|h|cpp|hpp):\d+ .*?\) (?:const )?(?:\[with [^\]]*\] )?", re.S),
+    re.compile(r"\b\w+\.(?:cc|h|cpp|hpp):\d+ \w+ "),
 )
 _MAX_LENGTH = 400
 
@@ -25,7 +28,8 @@ def one_line(error: Exception) -> str:
         where, text = _node(found[2], found[1]), text[found.end() :]
     elif found := _IN_NODE.search(text):
         where, text = _node(found[1], found[2]), text[found.end() :]
-    text = _SOURCE.sub("", text)
+    for source in _SOURCES:
+        text = source.sub("", text)
     text = re.sub(r"\s+", " ", text).strip().rstrip(".")
     if len(text) > _MAX_LENGTH:
         text = text[:_MAX_LENGTH].rsplit(" ", 1)[0] + " …"

@@ -19,6 +19,7 @@ from graphopt.backends.onnxruntime.session import (
     session_inputs,
     session_outputs,
 )
+from graphopt.backends.onnxruntime.values import run_function
 from graphopt.backends.serialize import serialize
 from graphopt.targets.threads import available_threads
 
@@ -28,12 +29,12 @@ class OnnxRuntimeRunner:
 
     def __init__(self, session: Any, weights: Sequence[Array]) -> None:
         """``weights`` are the arrays the session computes from: it does not own or copy them."""
-        self._session = session
         self._weights = weights
         self.inputs: tuple[TensorInfo, ...] = session_inputs(session)
         self.outputs: tuple[TensorInfo, ...] = session_outputs(session)
         self.input_names: list[str] = [info.name for info in self.inputs if not info.optional]
         self.output_names: list[str] = [info.name for info in self.outputs]
+        self._run = run_function(session, self.inputs, self.outputs)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Compute every output. Thread-safe; raises FeedError or BackendError in one line."""
@@ -41,7 +42,7 @@ class OnnxRuntimeRunner:
         if problem := explain_feeds(self.inputs, feeds):
             raise problem
         try:
-            outputs = self._session.run(self.output_names, feeds, None)
+            outputs = self._run(self.output_names, feeds, None)
         except MemoryError:
             raise
         except Exception as error:

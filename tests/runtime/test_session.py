@@ -1,0 +1,356 @@
+"""Sessions: one region or several, many threads, errors in terms of the model, and nothing else imported."""
+
+import gc
+import statistics
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import weakref
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from graphopt.artifact.pack import pack
+from graphopt.artifact.writer import ArtifactWriter
+from graphopt.backends.base import BuildOptions, Claim
+from graphopt.backends.onnxruntime.backend import OnnxRuntimeBackend
+from graphopt.backends.onnxruntime.runner import make_runner
+from graphopt.backends.reference.backend import ReferenceBackend
+from graphopt.backends.signature import model_inputs, model_outputs
+from graphopt.errors import BackendError, FeedError
+from graphopt.placement.extract import extract_region
+from graphopt.placement.place import place
+from graphopt.runtime.schedule import Schedule, Step, plan
+from graphopt.runtime.session import load
+from graphopt.targets.host import host_target
+from graphopt.targets.threads import available_threads
+
+from .session_overhead import measure
+
+MIXED = """
+<ir_version: 10, opset_import: ["" : 21]>
+g (float[N, 500] x, bool c, float[1] unused) => (float[N, 500] y, float[N, 500] same, float[1] unused)
+<float[1] half = {0.5}> {
+  [scale] a = Mul(x, half)
+  [squash] b = Tanh(a)
+  [branch] d = If(c) <
+    then_branch = t () => (float[N, 500] p) { p = Neg(b) },
+    else_branch = e () => (float[N, 500] q) { q = Add(a, b) }>
+  [wave] f = Sin(d)
+  y = Mul(f, w)
+  same = Add(a, w)
+}
+"""
+
+
+class Picky(OnnxRuntimeBackend):
+    """ONNX Runtime, but for the functions of trigonometry."""
+
+    def claims(self, node, target):
+        if node.op_type in ("Tanh", "Sin"):
+            return Claim(False, "no trigonometry")
+        return super().claims(node, target)
+
+
+def mixed_model():
+    model = ir.from_onnx_text(MIXED.replace("half = {0.5}>", "half = {0.5}, float[500] w = {0}>"))
+    weight = np.random.default_rng(1).normal(size=500).astype(np.float32)
+    model.graph.initializers["w"].const_value = ir.tensor(weight, name="w")
+    for node in model.graph:
+        node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+    return model
+
+
+def write(path, model, backends, threads=1, target=None):
+    """Compile as the driver does, without any optimisation."""
+    placement = place(model, backends, host_target())
+    by_name = {backend.name: backend for backend in backends}
+    with ArtifactWriter(path) as writer:
+        for region in placement.regions:
+            options = BuildOptions(host_target(), threads or 1, writer.weights)
+            blob = by_name[region.backend].build(extract_region(placement.model, region), options)
+            writer.add_region(blob, region.inputs, region.outputs)
+        writer.add_model(model)
+        writer.commit(
+            inputs=model_inputs(model),
+            outputs=model_outputs(model),
+            threads=threads,
+            target=target or host_target().to_json(),
+        )
+    return placement
+
+
+def feeds(rows=3, condition=True, seed=0):
+    x = np.random.default_rng(seed).normal(size=(rows, 500)).astype(np.float32)
+    return {"x": x, "c": np.array(condition), "unused": np.ones(1, np.float32)}
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """An artifact of several regions on two backends, and the model."""
+    path = tmp_path_factory.mktemp("mixed") / "model.gopt"
+    model = mixed_model()
+    assert len(write(path, model, (Picky(), ReferenceBackend())).regions) > 3
+    return path, model
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """An artifact of one region, and the model."""
+    path = tmp_path_factory.mktemp("single") / "model.gopt"
+    model = mixed_model()
+    write(path, model, (OnnxRuntimeBackend(),))
+    return path, model
+
+
+@pytest.mark.parametrize("condition", [True, False])
+@pytest.mark.parametrize("kind", ["mixed", "single"])
+def test_regions_together_compute_what_the_model_does(kind, condition, request, tmp_path):
+    path, model = request.getfixturevalue(kind)
+    expected = make_runner(model, optimise=False, threads=1).run(feeds(condition=condition))
+    for session in (load(path), load(pack(path, tmp_path / "one.gopt"))):
+        actual = session.run(feeds(condition=condition))
+        assert list(actual) == ["y", "same", "unused"]
+        for name, value in expected.items():
+            # Two implementations of tanh and sin: a few units in the last place apart.
+            np.testing.assert_array_max_ulp(actual[name], value, maxulp=64 if kind == "mixed" else 4)
+
+
+def test_the_signature_is_the_models_own(mixed, single):
+    for path, _ in (mixed, single):
+        session = load(path)
+        assert [str(info) for info in session.inputs] == [
+            "x: float32[N, 500]",
+            "c: bool[]",
+            "unused: float32[1]",
+        ]
+        assert [info.name for info in session.outputs] == ["y", "same", "unused"]
+        assert session.outputs[0].shape == ("N", 500)
+        assert session.notices == ()
+
+
+@pytest.mark.parametrize("kind", ["mixed", "single"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": None}, "input 'x' is missing"),
+        ({"z": np.ones(1)}, "there is no input 'z'"),
+        ({"x": np.ones((3, 500))}, r"input 'x' has dtype float64 \(expected x: float32\[N, 500\]\)"),
+        ({"x": np.ones((3, 500), ">f4")}, "input 'x' has dtype >f4"),
+        ({"x": np.ones((3, 7), "f4")}, r"axis 1 is 7 instead of 500 \(expected x: float32\[N, 500\]\)"),
+        ({"x": np.ones(500, "f4")}, "rank 1 instead of 2"),
+        ({"x": [1.0]}, "is a list, not a numpy array"),
+        ({"x": np.array([["a"]])}, "has dtype <U1"),
+    ],
+)
+def test_feeds_that_do_not_fit_are_explained(kind, change, message, request):
+    session = load(request.getfixturevalue(kind)[0])
+    wrong = feeds() | change
+    with pytest.raises(FeedError, match=message) as caught:
+        session.run(wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["mixed", "single"])
+def test_a_missing_input_is_named_with_what_is_expected(kind, request):
+    session = load(request.getfixturevalue(kind)[0])
+    with pytest.raises(FeedError, match=r"input 'c' is missing \(expected x: float32\[N, 500\], c: bool"):
+        session.run({"x": feeds()["x"], "unused": feeds()["unused"]})
+
+
+@pytest.mark.parametrize("kind", ["mixed", "single"])
+def test_many_threads_share_one_session(kind, request):
+    session = load(request.getfixturevalue(kind)[0])
+    expected = {seed: session.run(feeds(seed + 1, seed % 2 == 0, seed)) for seed in range(6)}
+    wrong = []
+
+    def work(seed):
+        for _ in range(10):
+            actual = session.run(feeds(seed + 1, seed % 2 == 0, seed))
+            wrong.extend(n for n, v in expected[seed].items() if not np.array_equal(actual[n], v))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_gil_is_free_while_a_region_computes(tmp_path):
+    model = ir.from_onnx_text(
+        '<ir_version: 10, opset_import: ["" : 21]>\n'
+        "g (float[N, N] x) => (float[N, N] y) { a = MatMul(x, x) b = MatMul(a, x) y = MatMul(b, x) }"
+    )
+    write(tmp_path / "model.gopt", model, (OnnxRuntimeBackend(),))
+    session = load(tmp_path / "model.gopt")
+    x = np.ones((900, 900), np.float32)
+    done = threading.Event()
+    ticks = []
+
+    def tick():
+        while not done.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0)
+
+    ticker = threading.Thread(target=tick)
+    ticker.start()
+    start = time.perf_counter()
+    session.run({"x": x})
+    end = time.perf_counter()
+    done.set()
+    ticker.join()
+    inside = [t for t in ticks if start < t < end]
+    # Holding the GIL, the run would show up as one gap of its whole length.
+    gaps = np.diff([start, *inside, end])
+    assert gaps.max() < 0.9 * (end - start)
+
+
+def test_the_schedule_lets_go_of_values_after_their_last_use(mixed):
+    manifest = load(mixed[0]).artifact.manifest
+    seen = []
+
+    class Watched:
+        """Returns fresh arrays and looks at which earlier ones are still alive when it starts."""
+
+        inputs = ()
+        outputs = ()
+
+        def __init__(self, region):
+            self.region = region
+
+        def run(self, arrays):
+            gc.collect()
+            seen.append({name for name, ref in refs.items() if ref() is not None})
+            made = {name: np.ones(3, np.float32) for name in self.region.outputs}
+            refs.update({name: weakref.ref(array) for name, array in made.items()})
+            return made
+
+    refs = {}
+    schedule = plan(
+        manifest.regions, [Watched(region) for region in manifest.regions], manifest.inputs, manifest.outputs
+    )
+    schedule.run(feeds())
+    outputs = {info.name for info in manifest.outputs}
+    for index, alive in enumerate(seen):
+        later = {name for region in manifest.regions[index:] for name in region.inputs}
+        assert alive <= later | outputs
+
+
+def test_a_failing_region_is_a_backend_error_that_names_the_node():
+    class Broken:
+        inputs = ()
+        outputs = ()
+
+        def run(self, arrays):
+            raise BackendError("onnxruntime failed: node 'n' (MatMul): no")
+
+    with pytest.raises(BackendError, match="node 'n'"):
+        Schedule([Step(Broken(), (), ())], (), ()).run({})
+
+
+def test_threads_come_from_the_argument_the_artifact_or_the_machine(tmp_path):
+    model = mixed_model()
+    write(tmp_path / "two.gopt", model, (OnnxRuntimeBackend(),), threads=2)
+    write(tmp_path / "none.gopt", model, (OnnxRuntimeBackend(),), threads=None)
+    assert load(tmp_path / "two.gopt").threads == 2
+    assert load(tmp_path / "two.gopt", threads=1).threads == 1
+    assert load(tmp_path / "none.gopt").threads == available_threads()
+
+
+def test_another_cpu_is_a_notice_and_the_answer_is_the_same(tmp_path, caplog):
+    foreign = host_target().to_json() | {"hardware_class": "x86_64-avx2-l1d32k-l2256k-l38192k-4c"}
+    write(tmp_path / "model.gopt", mixed_model(), (OnnxRuntimeBackend(),), target=foreign)
+    session = load(tmp_path / "model.gopt")
+    (notice,) = session.notices
+    assert "compiled for x86_64-avx2-l1d32k-l2256k-l38192k-4c, running on" in notice
+    assert notice in caplog.text
+    assert session.run(feeds())["y"].shape == (3, 500)
+
+
+def test_an_artifact_replaced_while_it_is_opened_is_never_a_mixture(tmp_path):
+    path = tmp_path / "model.gopt"
+
+    def constant(value):
+        model = ir.from_onnx_text(
+            '<ir_version: 10, opset_import: ["" : 21]>\n'
+            f"g (float[500] x) => (float[500] y) <float[1] c = {{{value}}}, float[500] w = {{0}}> "
+            "{ d = Mul(x, c) y = Add(d, w) }"
+        )
+        model.graph.initializers["w"].const_value = ir.tensor(np.full(500, value, np.float32), name="w")
+        return model
+
+    models = [constant(0), constant(1)]
+    write(path, models[0], (OnnxRuntimeBackend(),))
+    done = threading.Event()
+
+    def rewrite():
+        for index in range(20):
+            write(path, models[index % 2], (OnnxRuntimeBackend(),))
+        done.set()
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    answers = set()
+    while not done.is_set():
+        answers.update(load(path, threads=1).run({"x": np.ones(500, np.float32)})["y"].tolist())
+    writer.join()
+    assert answers <= {0.0, 2.0}
+    assert [p.name for p in tmp_path.iterdir()] == ["model.gopt"]
+
+
+HEAVY = (
+    "onnx",
+    "onnx_ir",
+    "networkx",
+    "sympy",
+    "google.protobuf",
+    "jinja2",
+    "rich",
+    "click",
+    "onnx_shape_inference",
+)
+ROOMS = (
+    "pipeline",
+    "passes",
+    "rewrite",
+    "ops",
+    "ir",
+    "placement",
+    "equality",
+    "driver",
+    "report",
+    "cli",
+    "measure",
+)
+
+
+def test_running_an_artifact_imports_no_compiler_room(single):
+    script = """
+    import sys
+    import numpy as np
+    from graphopt.runtime.session import load
+    session = load(sys.argv[1])
+    x = np.ones((1, 500), np.float32)
+    session.run({"x": x, "c": np.array(True), "unused": np.ones(1, np.float32)})
+    print("\\n".join(sys.modules))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(single[0])]
+    loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert "onnxruntime" in loaded
+    assert not loaded & {*HEAVY, *(f"graphopt.{room}" for room in ROOMS)}
+    writers = {"graphopt.artifact.writer", "graphopt.backends.base", "graphopt.backends.onnxruntime.backend"}
+    assert not loaded & writers
+
+
+def test_a_session_costs_little_more_than_onnxruntimes_own_call(tmp_path):
+    """The figure itself is in `session_overhead.py`; here only that nothing slow has crept in."""
+    for _attempt in range(3):
+        seconds = measure(tmp_path, blocks=40, size=100)
+        ours, plain = (statistics.median(seconds[name]) for name in ("graphopt", "onnxruntime"))
+        if ours < 1.4 * plain:
+            return
+    pytest.fail(f"a call takes {ours / plain:.2f} times onnxruntime's own")
