@@ -8,6 +8,7 @@ are kept as that room's own JSON, so a new field there needs no change here.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
@@ -155,8 +156,9 @@ class CompileReport:
     next_command: str = ""
 
     def to_json(self) -> Json:
-        """The record as plain JSON types, with its schema number."""
-        return {"schema": SCHEMA, **asdict(self)}
+        """The record as plain JSON types, with its schema number; NaN and infinities become null."""
+        record: Json = _finite(asdict(self))
+        return {"schema": SCHEMA, **record}
 
     def to_text(self) -> str:
         """``to_json`` as UTF-8 text with one line per top-level field."""
@@ -185,6 +187,17 @@ class CompileReport:
             return cls(**_arguments(cls, data) | _typed_parts(data))
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise ArtifactError(f"damaged compile report: {error}", "recompile the model") from error
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for NaN or infinity, and a browser refuses a document with either."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
 
 
 def _plain(value: object) -> object:

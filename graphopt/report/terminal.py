@@ -239,7 +239,8 @@ def _warnings(report: CompileReport) -> Iterator[RenderableType]:
         yield Text(text, style="yellow")
     missed = sum(len(group.nodes) or 1 for group in remark_groups(report, RemarkKind.MISSED))
     if groups and missed:
-        yield Text(f"{missed} near misses are in the report", style="dim")
+        noun = "near misses are" if missed > 1 else "near miss is"
+        yield Text(f"{missed} {noun} in the report", style="dim")
 
 
 def _shipped(report: CompileReport) -> Text:

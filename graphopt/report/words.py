@@ -16,8 +16,8 @@ def scaled(value: float | None, unit: str = "") -> str:
     """Three significant digits with a decimal prefix: ``4.11 G``."""
     if value is None:
         return "–"  # noqa: RUF001
-    if value == 0:
-        return f"0 {unit}".rstrip()
+    if value == int(value) and abs(value) < 1000:
+        return f"{value:.0f} {unit}".rstrip()
     power = min(max(int(math.log10(abs(value)) // 3), 0), 6)
     return f"{_digits(value / 1000**power)} {('', 'k', 'M', 'G', 'T', 'P', 'E')[power]}{unit}".rstrip()
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For property tests on a machine that others use too."""
 
 UNARY = ("Relu", "Neg", "Abs", "Identity")
 BINARY = ("Add", "Mul", "Sub")

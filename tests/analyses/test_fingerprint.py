@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from graphopt.errors import ModelError
 from graphopt.ir.fingerprint import fingerprint, tensor_digest
-from tests.analyses.graphs import Recipe, Step, chain, recipes
+from tests.analyses.graphs import Recipe, Step, chain, recipes, unhurried
 
 HEADER = '<ir_version: 10, opset_import: ["" : 20]>'
 
@@ -22,6 +22,7 @@ def parsed(text: str, header: str = HEADER) -> ir.Model:
     return ir.from_proto(onnx.parser.parse_model(f"{header} {text}"))
 
 
+@unhurried
 @given(recipes(), st.randoms(use_true_random=False))
 def test_names_and_node_order_leave_no_trace(recipe: Recipe, random: object) -> None:
     order = list(range(len(recipe.steps)))
@@ -29,6 +30,7 @@ def test_names_and_node_order_leave_no_trace(recipe: Recipe, random: object) -> 
     assert fingerprint(recipe.build()) == fingerprint(recipe.build("renamed_", tuple(order)))
 
 
+@unhurried
 @given(recipes(), st.data())
 def test_every_change_of_an_operator_or_operand_shows(recipe: Recipe, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(recipe.steps) - 1))
@@ -43,6 +45,7 @@ def test_every_change_of_an_operator_or_operand_shows(recipe: Recipe, data: st.D
     assert fingerprint(recipe.build()) != fingerprint(changed.build())
 
 
+@unhurried
 @given(recipes())
 def test_input_shapes_show(recipe: Recipe) -> None:
     assert fingerprint(recipe.build()) != fingerprint(recipe.build(shape=(5,)))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from graphopt.ir.analyses.flops import model_flops, node_flops
 from graphopt.ir.analyses.formulas.table import FORMULAS
+from tests.analyses.graphs import unhurried
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
@@ -64,6 +65,7 @@ def test_matmul_of_vectors(left: str, right: str, expected: int) -> None:
     assert count(f"g (float[{left}] a, float[{right}] b) => (float c) {{ c = MatMul(a, b) }}") == expected
 
 
+@unhurried
 @given(
     channels=st.integers(1, 3), outputs=st.integers(1, 3), group=st.integers(1, 2), size=st.integers(3, 6),
     kernel=st.integers(1, 3), stride=st.integers(1, 2), pad=st.integers(0, 1),

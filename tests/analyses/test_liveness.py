@@ -8,7 +8,7 @@ from hypothesis import given
 
 from graphopt.ir.analyses.bytes import is_view
 from graphopt.ir.analyses.liveness import liveness, peak_activation_bytes
-from tests.analyses.graphs import chain, recipes
+from tests.analyses.graphs import chain, recipes, unhurried
 
 
 def brute_force(model: ir.Model) -> tuple[int, ...]:
@@ -38,6 +38,7 @@ def brute_force(model: ir.Model) -> tuple[int, ...]:
     return tuple(alive)
 
 
+@unhurried
 @given(recipes())
 def test_agrees_with_a_quadratic_count(recipe: object) -> None:
     model = recipe.build()  # type: ignore[attr-defined]

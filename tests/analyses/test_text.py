@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from graphopt.ir.tensor_text import shape_text, tensor_text, word
 from graphopt.ir.text import print_model, print_node
-from tests.analyses.graphs import Recipe, chain, recipes
+from tests.analyses.graphs import Recipe, chain, recipes, unhurried
 
 MODEL = """
 <ir_version: 10, opset_import: ["" : 20, "local" : 1], producer_name: "a tool",
@@ -59,6 +59,7 @@ def test_a_whole_model() -> None:
     assert print_model(ir.from_proto(onnx.parser.parse_model(MODEL))) == EXPECTED
 
 
+@unhurried
 @given(recipes())
 def test_one_line_per_node_and_stable(recipe: Recipe) -> None:
     model = recipe.build()
@@ -67,6 +68,7 @@ def test_one_line_per_node_and_stable(recipe: Recipe) -> None:
     assert sum(" = " in line and "weight" not in line for line in text.splitlines()) == len(model.graph)
 
 
+@unhurried
 @given(st.text(min_size=1))
 def test_hostile_names_stay_on_their_line(name: str) -> None:
     node = ir.Node("", "Relu", [ir.Value(name=name)], name=name)

@@ -100,7 +100,9 @@ class Chromium:
         self.call("Emulation.setEmulatedMedia", features=[feature])
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=url)
-        while self.evaluate("location.href + document.readyState") != url + "complete":
+        # The page may rewrite what follows the # while it loads.
+        place = url.partition("#")[0] + "complete"
+        while self.evaluate("location.href.split('#')[0] + document.readyState") != place:
             time.sleep(0.02)
         self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
