@@ -69,6 +69,9 @@ def keep_passes(steps: Sequence[Step], names: frozenset[str]) -> tuple[Step, ...
 class PassManager:
     """Runs a pipeline over a model.
 
+    A pass that last found nothing to do is not run again until another pass has changed the model:
+    passes are functions of the model, so it would find nothing again.
+
     Args:
         steps: the passes, in order.
         instruments: watchers, called around every pass in this order.
@@ -82,40 +85,73 @@ class PassManager:
         """Transform ``model`` in place and say what each pass did.
 
         Raises:
-            PassError: a pass raised something other than a GraphoptError, or repeats did not
-                converge; ``model`` is then half transformed and must be thrown away.
+            PassError: a pass raised something other than a GraphoptError; ``model`` is then half
+                transformed and must be thrown away.
         """
-        effects: list[Effect] = []
-        self._run_steps(self._steps, model, ctx, effects)
-        return effects
+        run = _Run(model, ctx, self._instruments)
+        run.steps(self._steps)
+        return run.effects
 
-    def _run_steps(
-        self, steps: Sequence[Step], model: ir.Model, ctx: PassContext, effects: list[Effect]
-    ) -> bool:
-        modified = False
+
+class _Run:
+    """One run of a pipeline: the model, its version and what is known about it."""
+
+    def __init__(self, model: ir.Model, ctx: PassContext, instruments: Sequence[Instrument]) -> None:
+        self.effects: list[Effect] = []
+        self._model, self._ctx, self._instruments = model, ctx, instruments
+        self._version = 0
+        self._idle_at: dict[Pass, int] = {}
+        # Counting costs a walk over the model: once per version is enough.
+        self._size = (num_nodes(model), weight_bytes(model))
+
+    def steps(self, steps: Sequence[Step]) -> bool:
+        """Run ``steps`` once; whether any changed the model."""
+        before = self._version
         for step in steps:
             if isinstance(step, Repeat):
-                modified |= self._repeat(step, model, ctx, effects)
-            else:
-                modified |= self._run_pass(step, model, ctx, effects)
-        return modified
+                self._repeat(step)
+            elif self._idle_at.get(step) != self._version:
+                self._run_pass(step)
+        return self._version != before
 
-    def _repeat(self, repeat: Repeat, model: ir.Model, ctx: PassContext, effects: list[Effect]) -> bool:
-        for rounds in range(repeat.limit):
-            if not self._run_steps(repeat.steps, model, ctx, effects):
-                return rounds > 0
+    def _repeat(self, repeat: Repeat) -> None:
+        for _ in range(repeat.limit):
+            if not self.steps(repeat.steps):
+                return
         # Not an error: every round was a legal rewrite. But somebody should look at it.
-        ctx.warn("repeat", None, f"{repeat.text()} still changed the model after {repeat.limit} rounds")
-        return True
+        reason = f"{repeat.text()} still changed the model after {repeat.limit} rounds"
+        self._ctx.warn("repeat", None, reason)
 
-    def _run_pass(self, pass_: Pass, model: ir.Model, ctx: PassContext, effects: list[Effect]) -> bool:
+    def _run_pass(self, pass_: Pass) -> None:
         for instrument in self._instruments:
-            instrument.before_pass(pass_, model)
-        nodes_before, bytes_before = num_nodes(model), weight_bytes(model)
-        ctx.rewrites.clear()
+            instrument.before_pass(pass_, self._model)
+        self._ctx.rewrites.clear()
         started = time.perf_counter()
+        modified = self._call(pass_)
+        seconds = time.perf_counter() - started
+        before = self._size
+        if modified:
+            self._version += 1
+            self._size = (num_nodes(self._model), weight_bytes(self._model))
+        else:
+            self._idle_at[pass_] = self._version
+        effect = Effect(
+            pass_text=pass_.text(),
+            modified=modified,
+            seconds=seconds,
+            nodes_before=before[0],
+            nodes_after=self._size[0],
+            weight_bytes_before=before[1],
+            weight_bytes_after=self._size[1],
+            rewrites=dict(self._ctx.rewrites),
+        )
+        self.effects.append(effect)
+        for instrument in self._instruments:
+            instrument.after_pass(pass_, self._model, effect)
+
+    def _call(self, pass_: Pass) -> bool:
         try:
-            modified = pass_.run(model, ctx)
+            return pass_.run(self._model, self._ctx)
         except (GraphoptError, MemoryError, RecursionError):
             raise
         except Exception as error:
@@ -124,17 +160,3 @@ class PassManager:
                 f"compile with --disable-pass {pass_.name()} and report the model",
                 pass_name=pass_.name(),
             ) from error
-        effect = Effect(
-            pass_text=pass_.text(),
-            modified=modified,
-            seconds=time.perf_counter() - started,
-            nodes_before=nodes_before,
-            nodes_after=num_nodes(model),
-            weight_bytes_before=bytes_before,
-            weight_bytes_after=weight_bytes(model),
-            rewrites=dict(ctx.rewrites),
-        )
-        effects.append(effect)
-        for instrument in self._instruments:
-            instrument.after_pass(pass_, model, effect)
-        return modified

@@ -29,6 +29,18 @@ def test_repeat_runs_until_nothing_changes():
     assert [e.modified for e in effects] == [True] * 6 + [False]
 
 
+def test_a_pass_that_found_nothing_is_not_asked_again_until_the_model_changed():
+    model = relu_chain(2)
+    steps = (RemoveOneRelu(), RemoveOneRelu(), RemoveOneRelu(), Flip(), RemoveOneRelu())
+    effects = PassManager(steps).run(model, PassContext())
+    assert [(e.pass_text, e.modified) for e in effects] == [
+        ("remove-one-relu", True),
+        ("remove-one-relu", False),
+        ("flip", True),
+        ("remove-one-relu", False),
+    ]
+
+
 def test_a_repeat_that_never_converges_stops_at_its_limit_and_says_so():
     ctx = PassContext()
     effects = PassManager((Repeat((Flip(),), limit=5),)).run(relu_chain(2), ctx)
