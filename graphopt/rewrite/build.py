@@ -53,7 +53,7 @@ class Builder:
         self.scope = scope
         self.rule_name = rule_name
         self.built = Built()
-        self.in_function = scope.in_function_body(match.root)
+        self.in_function = scope.initializer_graph(match.root) is None
         self.base = self._value_of(outputs[0]).name or "value"
         self.env: dict[str, Binding] = {n: v for n, v in match.values.items() if n not in outputs}
         self.env.update(replacement.values)

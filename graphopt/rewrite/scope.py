@@ -72,10 +72,10 @@ class Scope:
         graph = _of(node)
         return graph if graph is self.model.graph else self._containers[graph]
 
-    def in_function_body(self, node: ir.Node) -> bool:
-        """Whether ``node`` stands directly in a function, which can hold no initializers."""
+    def initializer_graph(self, node: ir.Node) -> ir.Graph | None:
+        """Where a constant for ``node`` lives: the main graph, or None inside a function."""
         container = self.container(node)
-        return isinstance(container, ir.Function) and container.graph is node.graph
+        return None if isinstance(container, ir.Function) else container
 
     def holds(self, node: ir.Node, graph: ir.Graph) -> bool:
         """Whether ``graph`` is a subgraph of ``node`` now; a rewrite may have handed it on."""

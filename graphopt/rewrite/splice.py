@@ -63,8 +63,10 @@ class Splice:
         for old, value in results:
             self._redirect(old, value)
         last = self.scope.last(self.match.nodes)
+        home = self.scope.initializer_graph(self.match.root)
         for constant in self.built.constants:
-            self.graph.register_initializer(constant)
+            assert home is not None, "inside a function constants are nodes"
+            home.register_initializer(constant)
         self._describe(new)
         self.graph.insert_before(last, new)
         self.scope.replace(last, [*new, *moved])

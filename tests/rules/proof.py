@@ -17,7 +17,7 @@ from graphopt.rewrite.proof import Notes as Sink
 from graphopt.rewrite.proof import same_bits
 from graphopt.rewrite.rule import Rule
 
-__all__ = ["Sink"]
+__all__ = ["Sink", "same_bits"]
 
 
 def rules() -> Iterator[tuple[str, Rule]]:

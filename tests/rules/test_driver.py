@@ -179,6 +179,20 @@ def test_an_outer_value_is_no_output_of_a_subgraph() -> None:
     assert [ops(a.as_graph()) for a in target.graph[1].attributes.values()] == [["Identity"], ["Identity"]]
 
 
+def test_constants_of_a_subgraph_live_in_the_main_graph() -> None:
+    target = model(
+        """g (float[2] x, bool c) => (float[2] y) {
+            y = If (c) <
+                then_branch = a () => (float[2] p) { p = Add (x, x) },
+                else_branch = b () => (float[2] q) { q = Exp (x) }
+            >
+        }"""
+    )
+    drive(target, Rule("double", before="y = Add (x, x)", after="y = Mul (x, 2.0)"))
+    assert len(target.graph.initializers) == 1
+    assert run(target, {"x": np.float32([1, 3]), "c": np.array(True)})["y"].tolist() == [2, 6]
+
+
 def test_functions_are_rewritten_with_constants_as_nodes() -> None:
     target = model(
         """g (float[2] x) => (float[2] y) { y = my.twice (x) }
