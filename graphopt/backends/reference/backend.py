@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavailable
 from graphopt.backends.flatten import flatten
-from graphopt.backends.reference.session import import_reference
+from graphopt.backends.reference.session import import_onnx
 from graphopt.backends.serialize import serialize
 from graphopt.backends.subgraphs import inner_nodes
 from graphopt.errors import BackendError
@@ -36,11 +36,9 @@ class ReferenceBackend:
     def availability(self) -> Available | Unavailable:
         """Whether onnx can be imported, which graphopt depends on anyway."""
         try:
-            import_reference()
-            import onnx
+            return Available(str(import_onnx().__version__))
         except BackendError as error:
             return Unavailable(error.message, error.hint)
-        return Available(str(onnx.__version__))
 
     def claims(self, node: ir.Node, target: Target) -> Claim:
         """Nodes whose operators, inner ones included, onnx.reference implements."""

@@ -14,13 +14,26 @@ from graphopt.errors import BackendError, GraphoptError
 FIX = "pip install onnx"
 
 
-def import_reference() -> Any:
-    """The onnx.reference module; raises BackendError with the command that installs it."""
+def import_onnx() -> Any:
+    """The onnx module with onnx.reference; raises BackendError with the command that installs it."""
     try:
+        import onnx
         import onnx.reference
     except ImportError as error:
         raise BackendError(f"onnx cannot be imported: {error}", FIX) from error
-    return onnx.reference
+    return onnx
+
+
+def read_signature(model: bytes) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Inputs and outputs of ONNX bytes; raises BackendError when they are none."""
+    onnx = import_onnx()
+    try:
+        graph = onnx.load_model_from_string(model).graph
+    except Exception as error:
+        raise BackendError(f"onnx.reference refuses the model: {_one_line(error)}") from error
+    defaults = {tensor.name for tensor in graph.initializer}
+    inputs = tuple(_info(onnx, value, value.name in defaults) for value in graph.input)
+    return inputs, tuple(_info(onnx, value) for value in graph.output)
 
 
 class ReferenceExecutable:
@@ -32,7 +45,7 @@ class ReferenceExecutable:
         self.outputs = tuple(outputs)
         self.input_names: list[str] = [info.name for info in self.inputs if not info.optional]
         self.output_names: list[str] = [info.name for info in self.outputs]
-        evaluator = import_reference().ReferenceEvaluator
+        evaluator = import_onnx().reference.ReferenceEvaluator
         try:
             self._evaluator = evaluator(model)
         except MemoryError:
@@ -62,3 +75,20 @@ class ReferenceExecutable:
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def _info(onnx: Any, value: Any, optional: bool = False) -> TensorInfo:
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return TensorInfo(value.name, f"{kind}()", None, optional)
+    tensor = value.type.tensor_type
+    dtype = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    shape = None
+    if tensor.HasField("shape"):
+        shape = tuple(
+            dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or None)
+            for dim in tensor.shape.dim
+        )
+    return TensorInfo(
+        value.name, {"float": "float32", "double": "float64"}.get(dtype, dtype), shape, optional
+    )
