@@ -114,14 +114,15 @@ class _Search:
         """The nodes between the agreeing values and ``name``, when the two still differ in them."""
         cut = sorted(self._cut(self._before.graph, name) | self._cut(self._after.graph, name))
         try:
-            known = self._values(cut)
+            known = self._values([*cut, name])
             one = _extract(self._before, cut, name, known)
             other = _extract(self._after, cut, name, known)
-            report = self._judge(one, other, known)
+            feeds = {name: known[name] for name in cut}
+            report = self._judge(one, other, feeds)
         except (GraphoptError, ValueError):
             # A piece that cannot stand alone (an untyped border, a sequence) proves nothing.
             return None
-        return None if report.equal else Divergence(name, one, other, known, report)
+        return None if report.equal else Divergence(name, one, other, feeds, report)
 
     def whole(self) -> Divergence:
         """The two models as they are."""
@@ -224,8 +225,8 @@ def _extract(model: ir.Model, inputs: Sequence[str], output: str, known: Mapping
     present = {value.name: value for value in graph.inputs}
     graph.inputs.clear()
     for name in inputs:
-        value = present.get(name) or ir.Value(name=name)
-        value.type = ir.TensorType(ir.tensor(known[name]).dtype)
-        value.shape = ir.Shape(known[name].shape)
-        graph.inputs.append(value)
+        graph.inputs.append(present.get(name) or ir.Value(name=name))
+    for value in (*graph.inputs, *graph.outputs):
+        array = known[value.name or ""]
+        value.type, value.shape = ir.TensorType(ir.tensor(array).dtype), ir.Shape(array.shape)
     return ir.Model(graph, ir_version=model.ir_version, producer_name="graphopt")

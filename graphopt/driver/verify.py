@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -218,8 +219,14 @@ class _Fed:
 
 
 def is_artifact(path: Path) -> bool:
-    """Whether a path looks like an artifact: a folder, or a file called ``.gopt``."""
-    return path.is_dir() or path.suffix == ".gopt"
+    """Whether a path is an artifact: a folder, or a packed one, a ZIP file, which no ONNX model is."""
+    if path.is_dir():
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False
 
 
 def _artifact(path: Path, threads: int | None) -> Subject:
@@ -231,28 +238,18 @@ def _artifact(path: Path, threads: int | None) -> Subject:
 
     artifact = open_artifact(path)
     session = Session(artifact, threads=threads)
-    if artifact.packed:
-        return Subject(_unpacked_model(artifact.contents, MODEL_NAME), session)
-    return Subject(load_model(path / MODEL_NAME), session)
-
-
-def _unpacked_model(contents: Mapping[str, memoryview], name: str) -> ir.Model:
-    """The model of a packed artifact; its weights file is put beside it only while it is read."""
-    import tempfile
-
-    from graphopt.artifact.manifest import WEIGHTS_NAME
-    from graphopt.ir.load import load_model
-
+    if not artifact.packed:
+        return Subject(load_model(path / MODEL_NAME), session)
     with tempfile.TemporaryDirectory(prefix="graphopt-verify-") as folder:
-        for file in (name, WEIGHTS_NAME):
-            if file in contents:
-                Path(folder, file).write_bytes(contents[file])
-        model = load_model(Path(folder, name))
+        for name, content in artifact.contents.items():
+            if "/" not in name:
+                Path(folder, name).write_bytes(content)
+        model = load_model(Path(folder, MODEL_NAME))
         # Mapped weights stay readable after their file is unlinked: the map holds it.
         for value in model.graph.initializers.values():
             if value.const_value is not None:
                 value.const_value.numpy()
-        return model
+        return Subject(model, session)
 
 
 def oracle_factory(threads: int | None) -> RunnerFactory:
