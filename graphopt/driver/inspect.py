@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["InspectReport", "NodeRow", "inspect"]
 
-_IMAGE, _SEQUENCE = 224, 128
-
 
 def inspect(source: Source, *, shapes: Iterable[str] | Mapping[str, Any] | None = None) -> InspectReport:
     """Look at a model (a path, bytes, a ModelProto, an IR model) or at the model inside an artifact.
@@ -149,7 +147,7 @@ def _bound(
     model: ir.Model, shapes: Iterable[str] | Mapping[str, Any] | None
 ) -> tuple[ir.Model, dict[str, int], tuple[str, ...]]:
     """A copy with numbers for every dim of the inputs and inferred shapes; dim → number; those assumed."""
-    from graphopt.driver.shapes import infer_all_shapes
+    from graphopt.driver.shapes import guess_dims, infer_all_shapes
     from graphopt.ir.freeze import set_input_shapes
     from graphopt.ir.shape_spec import parse_shape_specs
 
@@ -157,10 +155,8 @@ def _bound(
     bound = model.clone()
     symbols = [(v.name or "", i, d) for v in bound.graph.inputs for i, d in enumerate(v.shape or ())]
     set_input_shapes(bound, given)
-    guesses = _guesses(bound)
-    set_input_shapes(
-        bound, {v.name or "": _with(v, guesses) for v in bound.graph.inputs if v.shape is not None}
-    )
+    open_before = _symbols(bound)
+    set_input_shapes(bound, guess_dims(bound))
     infer_all_shapes(bound)
     inputs = {v.name or "": v for v in bound.graph.inputs}
     dims: dict[str, int] = {}
@@ -169,27 +165,12 @@ def _bound(
         extent = None if shape is None else shape[index]
         if not isinstance(dim, int) and dim.value and isinstance(extent, int):
             dims[dim.value] = extent
-    return bound, dims, tuple(name for name in dims if name in guesses)
+    return bound, dims, tuple(name for name in dims if name in open_before)
 
 
-def _guesses(model: ir.Model) -> dict[str, int]:
-    """A number for every open dim of the inputs, the same for the same name."""
-    guesses: dict[str, int] = {}
-    for value in model.graph.inputs:
-        shape = list(value.shape or ())
-        names = [(i, d.value) for i, d in enumerate(shape) if not isinstance(d, int) and d.value]
-        image = len(shape) == 4 and {i for i, _ in names} >= {2, 3}
-        for order, (index, name) in enumerate(names):
-            if order == 0 and not (image and index >= 2):
-                guesses.setdefault(name, 1)
-            else:
-                guesses.setdefault(name, _IMAGE if image and index >= 2 else _SEQUENCE)
-    return guesses
-
-
-def _with(value: ir.Value, guesses: Mapping[str, int]) -> list[int | None]:
-    shape = value.shape if value.shape is not None else ()
-    return [None if isinstance(d, int) else guesses.get(d.value or "") for d in shape]
+def _symbols(model: ir.Model) -> set[str]:
+    shapes = [v.shape for v in model.graph.inputs if v.shape is not None]
+    return {d.value for shape in shapes for d in shape if not isinstance(d, int) and d.value}
 
 
 def _rows(

@@ -133,6 +133,7 @@ class CompileReport:
         memory: what → bytes (``compile peak``, ``input peak``, ``optimised peak``, …).
         sizes: file of the artifact → bytes.
         seconds: stage of the compile → seconds.
+        shapes: input → dims that FLOPs, activations and the shapes in the graphs hold for.
         graphs: ``before`` and ``after`` as ``report.graph_view.graph_view`` writes them.
         next_command: the one command a person would most likely run next.
     """
@@ -152,6 +153,7 @@ class CompileReport:
     memory: Mapping[str, int] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     graphs: Mapping[str, Json] = field(default_factory=dict)
     next_command: str = ""
 
@@ -227,6 +229,7 @@ def _typed_parts(data: Json) -> Json:
         "remarks": tuple(_remark(r) for r in data.get("remarks", ())),
         "dropped": tuple(_build(Dropped, d) for d in data.get("dropped", ())),
         "placement": tuple(data.get("placement", ())),
+        "shapes": {name: tuple(dims) for name, dims in data.get("shapes", {}).items()},
     }
 
 

@@ -94,10 +94,14 @@ def _operators(report: CompileReport) -> Iterator[RenderableType]:
         ("peak activations", x.peak_activation_bytes, y.peak_activation_bytes, words.size),
     )
     for name, before_total, after_total, word in totals:
-        if before_total and after_total:
+        # A sum that leaves out half of the nodes compares nothing.
+        vague = word is words.scaled and max(x.uncounted, y.uncounted) * 2 > y.nodes
+        if before_total and after_total and not vague:
             change = words.change(before_total, after_total)
             _row(table, name, word(before_total), word(after_total), change, style="bold")
     yield table
+    if report.shapes:
+        yield Text(f"for {words.printable(words.shapes(report.shapes))}", style="dim")
     if y.uncounted:
         yield Text(f"FLOPs leave out {y.uncounted} nodes whose shapes or formulas are unknown", style="dim")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -44,7 +44,14 @@ def change(before: float, after: float) -> str:
     if before == 0:
         return "new"
     percent = 100 * (after - before) / before
+    if abs(percent) < 0.05:
+        return "±0"
     return f"{percent:+.0f} %" if abs(percent) >= 10 else f"{percent:+.1f} %"
+
+
+def shapes(values: Mapping[str, Sequence[int]]) -> str:
+    """Inputs with their dims as ``--shape`` takes them: ``x:1x3x224x224``."""
+    return ", ".join(f"{name}:{'x'.join(map(str, dims))}" for name, dims in values.items())
 
 
 def ratio(value: float | None) -> str:

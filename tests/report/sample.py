@@ -79,6 +79,7 @@ def full(name: str = "net") -> CompileReport:
         memory={"compile peak": 400_000_000, name: 100},
         sizes={"model.onnx": 3000, name: 1},
         seconds={"load": 0.1, name: 2.0},
+        shapes={name: (2, 8)},
         graphs={"before": graph_view(before, {"N": 2}), "after": after_view},
         next_command=f"graphopt bench {name}.gopt",
     )  # fmt: skip

@@ -27,6 +27,7 @@ def test_what_a_person_reads() -> None:
         "1.31x faster (95 % interval 1.29 to 1.33, noise ±1.4 %, n = 40)",
         "a machine, 2 threads, 40 rounds in 10.0 s, load 0.5",
         "rounding of net",
+        "for net:2x8",
         "net fell back: no kernel for net",
         "Shipped the optimised model: net is faster than the input",
         "Next: graphopt bench net.gopt",
