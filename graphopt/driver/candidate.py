@@ -152,7 +152,9 @@ def usable_backends(target: Target) -> list[Backend]:
         else:
             missing.append(answer)
     if not found:
-        reason = missing[0] if missing else Unavailable("no backend is installed", "pip install 'graphopt[cpu]'")
+        reason = (
+            missing[0] if missing else Unavailable("no backend is installed", "pip install 'graphopt[cpu]'")
+        )
         raise BackendError(f"nothing can run models for {target.kind} here: {reason.reason}", reason.fix)
     return found
 

@@ -157,9 +157,7 @@ class _Compilation:
         steps = self._steps(decisions)
         threads = self.options.threads or (decisions.threads if decisions else None) or available_threads()
         with self._stage("import"):
-            imported = import_model(
-                self.source, shapes=self.options.shapes, constants=self.options.constants
-            )
+            imported = import_model(self.source, shapes=self.options.shapes, constants=self.options.constants)
         with _scratch_folder(self.output) as folder:
             workshop = Workshop(
                 imported=imported,

@@ -94,7 +94,9 @@ def _source(source: ModelSource, imported: ir.Model) -> Source:
         digest = hashlib.sha256(source).hexdigest()
     else:
         digest = fingerprint(imported)
-    return Source(path, digest, num_nodes(imported), weight_bytes(imported), imported.opset_imports.get("", 0))
+    return Source(
+        path, digest, num_nodes(imported), weight_bytes(imported), imported.opset_imports.get("", 0)
+    )
 
 
 def _with_shapes(imported: ir.Model) -> ir.Model:
@@ -120,7 +122,8 @@ def _options_json(options: CompileOptions, workshop: Workshop) -> dict[str, Any]
         "level": options.level,
         "pipeline": pipeline_text(asked),
         "disabled": list(options.disabled),
-        "shapes": options.shapes if options.shapes is None or not isinstance(options.shapes, Mapping)
+        "shapes": options.shapes
+        if options.shapes is None or not isinstance(options.shapes, Mapping)
         else {name: list(dims) for name, dims in options.shapes.items()},
         "constants": sorted(options.constants) if options.constants else [],
         "inputs": os.fspath(options.inputs) if isinstance(options.inputs, str | os.PathLike) else None,

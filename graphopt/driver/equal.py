@@ -80,7 +80,9 @@ def settle(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, m
         if not guilty:
             failures = {len(names): attempt}
 
-            def bad(count: int, *, names: Sequence[str] = names, known: dict[int, _Attempt] = failures) -> bool:
+            def bad(
+                count: int, *, names: Sequence[str] = names, known: dict[int, _Attempt] = failures
+            ) -> bool:
                 if count not in known:
                     kept = keep_passes(steps, frozenset(names[:count]))
                     known[count] = _attempt(workshop, kept, oracle, mode)

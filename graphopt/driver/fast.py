@@ -93,7 +93,9 @@ def no_slower(workshop: Workshop, settled: Settled, oracle: Oracle | None, mode:
     return _raced(kept, comparison, OPTIMISED, "input", reason)
 
 
-def ablate(workshop: Workshop, settled: Settled, oracle: Oracle | None, mode: str, race: Race) -> tuple[Ablation, ...]:
+def ablate(
+    workshop: Workshop, settled: Settled, oracle: Oracle | None, mode: str, race: Race
+) -> tuple[Ablation, ...]:
     """What each pass that changed something is worth: the model without it against the model with it."""
     variants = _without_each(workshop, settled, oracle, mode, most=None)
     if not variants:
@@ -143,7 +145,9 @@ def _sentence(ratio: Ratio) -> str:
 
 
 def _raced(settled: Settled, comparison: Comparison, name: str, shipped: Any, reason: str) -> Raced:
-    samples = {e.name: tuple(s * 1e-9 for s in e.samples) for e in comparison.engines if e.name in (INPUT, name)}
+    samples = {
+        e.name: tuple(s * 1e-9 for s in e.samples) for e in comparison.engines if e.name in (INPUT, name)
+    }
     if comparison.control is not None:
         samples["input (control)"] = tuple(s * 1e-9 for s in comparison.control.samples)
     if name in samples and name != OPTIMISED:

@@ -87,7 +87,9 @@ def _disabled_names(disabled: Iterable[str]) -> frozenset[str]:
         elif name in registry():
             names.add(name)
         else:
-            raise UsageError(f"cannot disable {name!r}: there is no such pass", "`graphopt passes` lists them")
+            raise UsageError(
+                f"cannot disable {name!r}: there is no such pass", "`graphopt passes` lists them"
+            )
     return frozenset(names)
 
 
@@ -184,4 +186,3 @@ def optimize(
     imported = import_model(model, shapes=shapes, constants=constants)
     watchers = (*instruments, VerifyEach()) if verify_each else tuple(instruments)
     return optimize_model(imported, steps, evaluate=evaluator(), instruments=watchers).model
-
