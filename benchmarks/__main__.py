@@ -2,6 +2,6 @@
 
 import sys
 
-from benchmarks.run import main
+from benchmarks.run import program
 
-sys.exit(main())
+sys.exit(program())

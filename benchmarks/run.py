@@ -12,6 +12,7 @@ import argparse
 import datetime as dt
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -35,10 +36,11 @@ from graphopt.measure.stats import geometric_mean
 RESULTS = Path(__file__).parent / "results"
 WIDTH = 150
 QUIET_LOAD = 0.5
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns 0, 1 when graphopt was slower or failed somewhere, 2 for wrong usage."""
+    """Run the benchmark; returns 0, 1 when graphopt was slower or failed, 2 for wrong usage, 130 when interrupted."""
     options = _options(arguments)
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     peers = _present(console, options.engines)
@@ -52,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.output or RESULTS / f"{result['date'][:16].replace(':', '')}-{slug(result['machine'])}.json"
     )
     names = [peer.name for peer in peers]
+    interrupted = False
     try:
         for name in options.models:
             with tempfile.TemporaryDirectory(prefix="graphopt-bench-") as scratch:
@@ -62,14 +65,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print_row(console, row)
     except KeyboardInterrupt:
         console.print("interrupted: what follows is what was measured until now")
+        interrupted = True
     rows = result["models"]
+    if not rows:
+        return INTERRUPTED
     table.print_rows(console, rows, names, BASELINE)
     table.print_means(console, result.get("means", {}))
     table.print_costs(console, rows, names)
     table.print_failures(console, rows)
-    if rows:
-        console.print(f"written: {path}", soft_wrap=True)
-    return int(any(_is_bad(row) for row in rows))
+    console.print(f"written: {path}", soft_wrap=True)
+    return INTERRUPTED if interrupted else int(any(_is_bad(row) for row in rows))
+
+
+def program() -> int:
+    """``main`` as a program: ended from outside as by Ctrl-C, so that processes and files are cleaned up."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return main()
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -257,4 +268,4 @@ def _write(path: Path, result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -96,6 +96,20 @@ def test_unknown_names_are_wrong_usage(arguments, capsys):
     assert "nothing" in capsys.readouterr().err
 
 
+def test_an_interrupted_run_keeps_what_it_has(peers, monkeypatch, tmp_path):
+    measure = run._measure
+
+    def once(row, *arguments):
+        if row["model"] != MODEL:
+            raise KeyboardInterrupt
+        measure(row, *arguments)
+
+    monkeypatch.setattr(run, "_measure", once)
+    code, found = call(tmp_path, "--models", f"{MODEL},light_shufflenet")
+    assert code == 130
+    assert [row["model"] for row in found["models"]] == [MODEL]
+
+
 def test_every_peer_says_what_it_needs():
     assert [found.name for found in engines.PEERS] == [
         *("graphopt", "onnxruntime", "openvino-f32", "openvino", "onnxslim", "onnxsim"),
