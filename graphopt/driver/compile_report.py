@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graphopt.driver.compile import CompileOptions
     from graphopt.driver.equal import Settled
     from graphopt.driver.opt import Source as ModelSource
+    from graphopt.placement.place import Placement
 
 _MOST_REMARKS = 500
 """A report is for reading; `graphopt opt` prints every remark."""
@@ -35,11 +36,14 @@ def compile_report(
 ) -> CompileReport:
     """Everything one compile decided, and why."""
     from graphopt.driver.conditions import versions
+    from graphopt.driver.shapes import feed_dims
     from graphopt.report.graph_view import graph_view
     from graphopt.report.summary import summarise
 
     optimized = settled.candidate.optimized
-    before = _with_shapes(workshop.imported)
+    equality = settled.equality.to_json() if settled.equality is not None else None
+    dims = feed_dims(equality["feeds"]) if equality is not None else {}
+    before, after = _sized(workshop.imported, optimized.model, dims)
     return CompileReport(
         source=_source(source, workshop.imported),
         measurement=measurement,
@@ -47,16 +51,17 @@ def compile_report(
         versions=versions(),
         options=_options_json(options, workshop),
         before=summarise(before),
-        after=summarise(optimized.model),
+        after=summarise(after),
         effects=tuple(optimized.effects),
         remarks=tuple(optimized.remarks[:_MOST_REMARKS]),
         dropped=settled.dropped,
-        placement=tuple(row.to_json() for row in settled.candidate.placement.rows),
-        equality=settled.equality.to_json() if settled.equality is not None else None,
+        placement=_placement(settled.candidate.placement, after),
+        equality=equality,
         memory={"compile peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, **memory},
         sizes=_sizes(settled.candidate.path, source),
         seconds=dict(seconds),
-        graphs={"before": graph_view(before), "after": graph_view(optimized.model)},
+        shapes=dims,
+        graphs={"before": graph_view(before), "after": graph_view(after)},
         next_command=_next_command(output, measurement, settled),
     )
 
@@ -99,17 +104,31 @@ def _source(source: ModelSource, imported: ir.Model) -> Source:
     )
 
 
-def _with_shapes(imported: ir.Model) -> ir.Model:
-    """A copy with inferred shapes, so that before and after are counted by the same rules."""
+def _sized(
+    imported: ir.Model, optimized: ir.Model, dims: Mapping[str, tuple[int, ...]]
+) -> tuple[ir.Model, ir.Model]:
+    """Copies of both models for one size of their inputs, so that FLOPs and bytes have a value."""
+    from graphopt.driver.shapes import with_sizes
     from graphopt.errors import GraphoptError
-    from graphopt.ir.shapes import infer_shapes
 
-    copy = imported.clone()
     try:
-        infer_shapes(copy)
+        after = with_sizes(optimized, dims)
+        return with_sizes(imported, dims, donor=after), after
     except GraphoptError:
-        return imported
-    return copy
+        return imported, optimized
+
+
+def _placement(placement: Placement, sized: ir.Model) -> tuple[dict[str, Any], ...]:
+    """The rows with the FLOPs of the sized model: placing itself sees symbolic shapes."""
+    from graphopt.ir.analyses.flops import model_flops
+
+    counts = model_flops(sized).per_node
+    by_value = {node.outputs[0].name: count for node, count in counts.items() if node.outputs}
+    flops: dict[str, int] = {}
+    for region in placement.regions:
+        known = (by_value.get(node.outputs[0].name) for node in region.nodes if node.outputs)
+        flops[region.backend] = flops.get(region.backend, 0) + sum(count or 0 for count in known)
+    return tuple(row.to_json() | {"flops": flops.get(row.backend)} for row in placement.rows)
 
 
 def _options_json(options: CompileOptions, workshop: Workshop) -> dict[str, Any]:
