@@ -40,7 +40,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns 0, 1 when graphopt was slower or failed, 2 for wrong usage, 130 when interrupted."""
+    """Run the benchmark; returns 0, 1 when graphopt was slower or failed, 2 wrong usage, 130 interrupted."""
     options = _options(arguments)
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     peers = _present(console, options.engines)
