@@ -24,8 +24,11 @@ from graphopt.errors import BackendError, FeedError
 Result = tuple[FeedSet, dict[str, Array]]
 """A feed set and what the original makes of it."""
 
-_SCALES = (1.0, 10.0, 0.1, 100.0)
+_SCALES = (1.0, 10.0, 0.1)
 """Sizes of float values, tried until the outputs say something."""
+
+_SCALE_SECONDS = 2.0
+"""A model that takes longer for its value sets is not run again on other scales."""
 
 _MOST_CHOICES = 4
 _SEARCH_SECONDS = 60.0
@@ -216,7 +219,7 @@ def _other_sizes(plan: DimPlan, sizes: Mapping[str, int]) -> Iterator[dict[str, 
 def _best_scale(maker: _Maker, setting: Setting, value_sets: int) -> list[Result]:
     """The value sets, at the size of values that leaves the fewest outputs uninformative."""
     best: list[Result] = []
-    fewest = 0
+    fewest, started = 0, time.monotonic()
     for scale in _SCALES:
         tried = [maker.run(setting, variant, scale) for variant in range(value_sets)]
         good = [result for result in tried if not isinstance(result, str)]
@@ -225,7 +228,8 @@ def _best_scale(maker: _Maker, setting: Setting, value_sets: int) -> list[Result
         silent = len(uninformative([outputs for _, outputs in good])) + value_sets - len(good)
         if not best or silent < fewest:
             best, fewest = good, silent
-        if fewest == 0 or not any(is_float(role.port.numpy_dtype()) for role in setting.roles):
+        slow = time.monotonic() - started > _SCALE_SECONDS
+        if fewest == 0 or slow or not any(is_float(role.port.numpy_dtype()) for role in setting.roles):
             break
     return best
 
