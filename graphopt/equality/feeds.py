@@ -88,6 +88,8 @@ def derive_feeds(model: ir.Model, run: Run, *, value_sets: int = 3, seed: int = 
     """
     flat = inlined(model)
     all_roles = roles(flat)
+    if not all_roles:
+        value_sets = 1
     maker = _Maker(plan_dims(flat, all_roles), run, seed)
     settings, notes = _settings(maker, all_roles, value_sets)
     done = _best_scale(maker, settings[0], value_sets)

@@ -178,6 +178,13 @@ def test_a_model_that_never_runs_says_why():
         prepare(original)
 
 
+def test_a_model_without_inputs_is_run_once():
+    original = model("m () => (float[16] y) {\n y = Tanh(w)\n}", {"w": floats(16)})
+    oracle = prepare(original)
+    assert [dict(feed.values) for feed in oracle.feeds] == [{}]
+    assert not oracle.floors["y"].weaknesses()
+
+
 def test_the_same_seed_gives_the_same_feeds():
     one, two = prepare(perceptron()), prepare(perceptron())
     for a, b in zip(one.feeds, two.feeds, strict=True):
