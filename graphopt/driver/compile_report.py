@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graphopt.driver.compile import CompileOptions
     from graphopt.driver.equal import Settled
     from graphopt.driver.opt import Source as ModelSource
+    from graphopt.pipeline.records import Remark
     from graphopt.placement.place import Placement
 
 _MOST_REMARKS = 500
@@ -61,7 +62,10 @@ def compile_report(
         sizes=_sizes(settled.candidate.path, source),
         seconds=dict(seconds),
         shapes=dims,
-        graphs={"before": graph_view(before), "after": graph_view(after)},
+        graphs={
+            "before": graph_view(before),
+            "after": graph_view(after, provenance=_provenance(optimized.remarks)),
+        },
         next_command=_next_command(output, measurement, settled),
     )
 
@@ -129,6 +133,11 @@ def _placement(placement: Placement, sized: ir.Model) -> tuple[dict[str, Any], .
         known = (by_value.get(node.outputs[0].name) for node in region.nodes if node.outputs)
         flops[region.backend] = flops.get(region.backend, 0) + sum(count or 0 for count in known)
     return tuple(row.to_json() | {"flops": flops.get(row.backend)} for row in placement.rows)
+
+
+def _provenance(remarks: Sequence[Remark]) -> dict[str, str]:
+    """Node → the pass that last changed it, as far as passes named the node."""
+    return {r.node: r.pass_name for r in remarks if r.kind == "applied" and r.node}
 
 
 def _options_json(options: CompileOptions, workshop: Workshop) -> dict[str, Any]:

@@ -24,14 +24,14 @@ def times(samples: Mapping[str, Sequence[float]]) -> str:
     """One strip per engine: every time a dot, quartiles a box, the median a line with its value.
 
     Args:
-        samples: engine → seconds per inference. The axis ends at the 98th percentile of the slowest
-            engine; what lies beyond is counted at the edge.
+        samples: engine → seconds per inference. The axis ends where the slowest engine's times
+            thin out; how many lie beyond is said at the edge.
     """
     rows = {name: sorted(values) for name, values in samples.items() if values}
     if not rows:
         return ""
     low = min(values[0] for values in rows.values())
-    high = max(_quantile(values, 0.98) for values in rows.values())
+    high = max(_upper_fence(values) for values in rows.values())
     pad = (high - low or high or 1e-9) * 0.06
     axis = _Axis(low - pad, high + pad)
     parts = [axis.grid(len(rows), [words.seconds(t) for t in axis.ticks])]
@@ -130,6 +130,12 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
     below = math.floor(at)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (at - below) * (ordered[above] - ordered[below])
+
+
+def _upper_fence(ordered: Sequence[float]) -> float:
+    """Four interquartile ranges above the third quartile, at most the 98th percentile."""
+    q1, q3 = _quantile(ordered, 0.25), _quantile(ordered, 0.75)
+    return max(min(q3 + 4 * (q3 - q1), _quantile(ordered, 0.98)), q3)
 
 
 def _nice(step: float) -> float:
