@@ -1,10 +1,6 @@
-"""Sessions: one region or several, many threads, errors in terms of the model, and nothing else imported."""
+"""Sessions: one region or several, many threads, errors in terms of the model."""
 
 import gc
-import statistics
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 import weakref
@@ -14,96 +10,15 @@ import onnx_ir as ir
 import pytest
 
 from graphopt.artifact.pack import pack
-from graphopt.artifact.writer import ArtifactWriter
-from graphopt.backends.base import BuildOptions, Claim
 from graphopt.backends.onnxruntime.backend import OnnxRuntimeBackend
 from graphopt.backends.onnxruntime.runner import make_runner
-from graphopt.backends.reference.backend import ReferenceBackend
-from graphopt.backends.signature import model_inputs, model_outputs
 from graphopt.errors import BackendError, FeedError
-from graphopt.placement.extract import extract_region
-from graphopt.placement.place import place
 from graphopt.runtime.schedule import Schedule, Step, plan
 from graphopt.runtime.session import load
 from graphopt.targets.host import host_target
 from graphopt.targets.threads import available_threads
 
-from .session_overhead import measure
-
-MIXED = """
-<ir_version: 10, opset_import: ["" : 21]>
-g (float[N, 500] x, bool c, float[1] unused) => (float[N, 500] y, float[N, 500] same, float[1] unused)
-<float[1] half = {0.5}> {
-  [scale] a = Mul(x, half)
-  [squash] b = Tanh(a)
-  [branch] d = If(c) <
-    then_branch = t () => (float[N, 500] p) { p = Neg(b) },
-    else_branch = e () => (float[N, 500] q) { q = Add(a, b) }>
-  [wave] f = Sin(d)
-  y = Mul(f, w)
-  same = Add(a, w)
-}
-"""
-
-
-class Picky(OnnxRuntimeBackend):
-    """ONNX Runtime, but for the functions of trigonometry."""
-
-    def claims(self, node, target):
-        if node.op_type in ("Tanh", "Sin"):
-            return Claim(False, "no trigonometry")
-        return super().claims(node, target)
-
-
-def mixed_model():
-    model = ir.from_onnx_text(MIXED.replace("half = {0.5}>", "half = {0.5}, float[500] w = {0}>"))
-    weight = np.random.default_rng(1).normal(size=500).astype(np.float32)
-    model.graph.initializers["w"].const_value = ir.tensor(weight, name="w")
-    for node in model.graph:
-        node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
-    return model
-
-
-def write(path, model, backends, threads=1, target=None):
-    """Compile as the driver does, without any optimisation."""
-    placement = place(model, backends, host_target())
-    by_name = {backend.name: backend for backend in backends}
-    with ArtifactWriter(path) as writer:
-        for region in placement.regions:
-            options = BuildOptions(host_target(), threads or 1, writer.weights)
-            blob = by_name[region.backend].build(extract_region(placement.model, region), options)
-            writer.add_region(blob, region.inputs, region.outputs)
-        writer.add_model(model)
-        writer.commit(
-            inputs=model_inputs(model),
-            outputs=model_outputs(model),
-            threads=threads,
-            target=target or host_target().to_json(),
-        )
-    return placement
-
-
-def feeds(rows=3, condition=True, seed=0):
-    x = np.random.default_rng(seed).normal(size=(rows, 500)).astype(np.float32)
-    return {"x": x, "c": np.array(condition), "unused": np.ones(1, np.float32)}
-
-
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory):
-    """An artifact of several regions on two backends, and the model."""
-    path = tmp_path_factory.mktemp("mixed") / "model.gopt"
-    model = mixed_model()
-    assert len(write(path, model, (Picky(), ReferenceBackend())).regions) > 3
-    return path, model
-
-
-@pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    """An artifact of one region, and the model."""
-    path = tmp_path_factory.mktemp("single") / "model.gopt"
-    model = mixed_model()
-    write(path, model, (OnnxRuntimeBackend(),))
-    return path, model
+from .conftest import feeds, mixed_model, write
 
 
 @pytest.mark.parametrize("condition", [True, False])
@@ -302,55 +217,16 @@ def test_an_artifact_replaced_while_it_is_opened_is_never_a_mixture(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["model.gopt"]
 
 
-HEAVY = (
-    "onnx",
-    "onnx_ir",
-    "networkx",
-    "sympy",
-    "google.protobuf",
-    "jinja2",
-    "rich",
-    "click",
-    "onnx_shape_inference",
-)
-ROOMS = (
-    "pipeline",
-    "passes",
-    "rewrite",
-    "ops",
-    "ir",
-    "placement",
-    "equality",
-    "driver",
-    "report",
-    "cli",
-    "measure",
-)
-
-
-def test_running_an_artifact_imports_no_compiler_room(single):
-    script = """
-    import sys
-    import numpy as np
-    from graphopt.runtime.session import load
-    session = load(sys.argv[1])
-    x = np.ones((1, 500), np.float32)
-    session.run({"x": x, "c": np.array(True), "unused": np.ones(1, np.float32)})
-    print("\\n".join(sys.modules))
-    """
-    command = [sys.executable, "-c", textwrap.dedent(script), str(single[0])]
-    loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
-    assert "onnxruntime" in loaded
-    assert not loaded & {*HEAVY, *(f"graphopt.{room}" for room in ROOMS)}
-    writers = {"graphopt.artifact.writer", "graphopt.backends.base", "graphopt.backends.onnxruntime.backend"}
-    assert not loaded & writers
-
-
-def test_a_session_costs_little_more_than_onnxruntimes_own_call(tmp_path):
-    """The figure itself is in `session_overhead.py`; here only that nothing slow has crept in."""
-    for _attempt in range(3):
-        seconds = measure(tmp_path, blocks=40, size=100)
-        ours, plain = (statistics.median(seconds[name]) for name in ("graphopt", "onnxruntime"))
-        if ours < 1.4 * plain:
-            return
-    pytest.fail(f"a call takes {ours / plain:.2f} times onnxruntime's own")
+def test_sequences_and_optionals_go_in_and_come_out(tmp_path):
+    model = ir.from_onnx_text(
+        '<ir_version: 10, opset_import: ["" : 21]>\n'
+        "g (seq(float[N]) xs, float[1] x) => (float[M] joined, seq(float[N]) longer) {\n"
+        "  longer = SequenceInsert(xs, x)\n  joined = ConcatFromSequence <axis = 0> (longer)\n}"
+    )
+    write(tmp_path / "model.gopt", model, (OnnxRuntimeBackend(),))
+    session = load(tmp_path / "model.gopt")
+    assert session.inputs[0].dtype == "seq(tensor(float32))"
+    xs = [np.ones(2, np.float32), np.zeros(1, np.float32)]
+    outputs = session.run({"xs": xs, "x": np.full(1, 7, np.float32)})
+    np.testing.assert_array_equal(outputs["joined"], [1, 1, 0, 7])
+    assert [len(array) for array in outputs["longer"]] == [2, 1, 1]

@@ -49,7 +49,7 @@ class OnnxRuntimeExecutable:
         self._run = run_function(session, self.inputs, self.outputs)
         self._names = [info.name for info in self.outputs]
         self._num_inputs = len(self.inputs)
-        self._optional = {info.name for info in self.inputs if info.optional}
+        self._only_tensors = not any("(" in info.dtype for info in self.inputs)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Compute every output.
@@ -66,7 +66,7 @@ class OnnxRuntimeExecutable:
             # omitted optional operand, and reads foreign byte order as its own.
             if len(feeds) != self._num_inputs:
                 self._check_missing(feeds)
-            for array in feeds.values():
+            for array in feeds.values() if self._only_tensors else ():
                 if not array.dtype.isnative:
                     raise FeedError("an input has foreign byte order")
             return dict(zip(self._names, self._run(self._names, feeds, None), strict=True))
