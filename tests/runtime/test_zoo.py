@@ -1,4 +1,4 @@
-"""Real models: an artifact of the untouched model computes what ONNX Runtime does from the file, bit for bit."""
+"""Real models: an artifact of the untouched model computes the bits ONNX Runtime computes from the file."""
 
 import numpy as np
 import onnxruntime as ort
