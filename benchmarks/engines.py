@@ -74,7 +74,7 @@ def openvino(path: str, feeds: str, threads: int, precision: str = "") -> Callab
     """
     import openvino as ov
 
-    from graphopt.driver.feed_files import load_feeds
+    from graphopt.equality.feedfile import load_feeds
 
     core = ov.Core()
     options = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(threads)}

@@ -27,7 +27,7 @@ from benchmarks.engines import BASELINE, INSTALL, PEERS, Case, Peer
 from benchmarks.machine import machine, machine_words, slug, versions
 from benchmarks.zoo.feeds import feeds
 from benchmarks.zoo.fetch import FetchError, expand, fetch
-from graphopt.driver.feed_files import save_feeds
+from graphopt.equality.feedfile import save_feeds
 from graphopt.errors import GraphoptError
 from graphopt.measure.compare import compare
 from graphopt.measure.engine import Engine

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from graphopt.driver.bench_feeds import artifact_model, artifact_source, bench_feeds
 from graphopt.driver.conditions import machine_name, versions
 from graphopt.driver.engines import artifact_engine, onnxruntime_engine
-from graphopt.driver.feed_files import save_feeds
+from graphopt.equality.feedfile import save_feeds
 from graphopt.errors import ArtifactError, ModelError
 from graphopt.measure.compare import compare
 from graphopt.measure.engine import Engine

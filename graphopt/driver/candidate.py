@@ -140,8 +140,8 @@ def usable_backends(target: Target) -> list[Backend]:
     Raises:
         BackendError: none is; the message carries the fix.
     """
-    from graphopt.backends.registry import all_backends
     from graphopt.backends.base import Available, Unavailable
+    from graphopt.backends.registry import all_backends
 
     found: list[Backend] = []
     missing: list[Unavailable] = []

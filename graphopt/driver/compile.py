@@ -211,7 +211,7 @@ class _Compilation:
 
     def _race(self, workshop: Workshop, oracle: Oracle | None) -> Race:
         """The input as a file and the feeds both sides get: the largest ones."""
-        from graphopt.driver.feed_files import save_feeds
+        from graphopt.equality.feedfile import save_feeds
 
         feeds = workshop.scratch / "feeds.npz"
         save_feeds(feeds, self._feeds(workshop.imported, oracle))

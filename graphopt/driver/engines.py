@@ -28,7 +28,7 @@ def artifact(path: str, feeds: str, threads: int | None = None) -> Call:
     Raises:
         ArtifactError, BackendError, FeedError: it cannot be opened or fed.
     """
-    from graphopt.driver.feed_files import load_feeds
+    from graphopt.equality.feedfile import load_feeds
     from graphopt.runtime.session import load
 
     session = load(path, threads=threads)
@@ -51,7 +51,7 @@ def onnxruntime(path: str, feeds: str, threads: int | None = None, optimise: boo
         BackendError: ONNX Runtime is missing or refuses the model.
         FeedError: the feeds cannot be read.
     """
-    from graphopt.driver.feed_files import load_feeds
+    from graphopt.equality.feedfile import load_feeds
 
     arrays = load_feeds(feeds)
     try:
@@ -83,7 +83,7 @@ def artifact_engine(
         name,
         "graphopt.driver.engines:artifact",
         arguments,
-        imports=("graphopt.runtime.session", "graphopt.driver.feed_files", "numpy"),
+        imports=("graphopt.runtime.session", "graphopt.equality.feedfile", "numpy"),
     )
 
 
@@ -106,7 +106,7 @@ def onnxruntime_engine(
         name,
         "graphopt.driver.engines:onnxruntime",
         arguments,
-        imports=("onnxruntime", "graphopt.driver.feed_files", "numpy"),
+        imports=("onnxruntime", "graphopt.equality.feedfile", "numpy"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,25 +75,37 @@ def settle(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, m
         if attempt.good:
             assert attempt.candidate is not None
             return Settled(attempt.candidate, steps, attempt.equality, tuple(dropped))
-        names = list(dict.fromkeys(p.name() for p in flatten(steps)))
-        guilty, why = attempt.guilty, attempt.reason
-        if not guilty:
-            failures = {len(names): attempt}
+        names = tuple(dict.fromkeys(p.name() for p in flatten(steps)))
+        culprit = _culprit(workshop, steps, names, oracle, mode, attempt)
+        dropped.append(culprit)
+        steps = keep_passes(steps, frozenset(names) - {culprit.pass_text})
 
-            def bad(
-                count: int, *, names: Sequence[str] = names, known: dict[int, _Attempt] = failures
-            ) -> bool:
-                if count not in known:
-                    kept = keep_passes(steps, frozenset(names[:count]))
-                    known[count] = _attempt(workshop, kept, oracle, mode)
-                return not known[count].good
 
-            count = first_bad(len(names), bad)
-            if count == 0:
-                raise _hopeless(failures[0])
-            guilty, why = names[count - 1], failures[count].reason
-        dropped.append(Dropped(guilty, why))
-        steps = keep_passes(steps, frozenset(names) - {guilty})
+def _culprit(
+    workshop: Workshop,
+    steps: tuple[Step, ...],
+    names: tuple[str, ...],
+    oracle: Oracle | None,
+    mode: str,
+    failure: _Attempt,
+) -> Dropped:
+    """The pass to blame for a failed attempt: the one that raised, or the first that makes it fail."""
+    from graphopt.pipeline.manager import keep_passes
+
+    if failure.guilty:
+        return Dropped(failure.guilty, failure.reason)
+    tried = {len(names): failure}
+
+    def bad(count: int) -> bool:
+        if count not in tried:
+            kept = keep_passes(steps, frozenset(names[:count]))
+            tried[count] = _attempt(workshop, kept, oracle, mode)
+        return not tried[count].good
+
+    count = first_bad(len(names), bad)
+    if count == 0:
+        raise _hopeless(tried[0])
+    return Dropped(names[count - 1], tried[count].reason)
 
 
 def first_bad(length: int, bad: Callable[[int], bool]) -> int:

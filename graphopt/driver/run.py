@@ -70,7 +70,7 @@ def run(
     Raises:
         ArtifactError, BackendError, FeedError: it cannot be opened, fed or run, or ``outputs`` not written.
     """
-    from graphopt.driver.feed_files import load_feeds
+    from graphopt.equality.feedfile import load_feeds
     from graphopt.measure.stats import summarize
     from graphopt.measure.worker import run_block
     from graphopt.runtime.session import load

@@ -1,50 +1,80 @@
-"""Read arrays by name from an .npz file, whatever the names; never unpickles.
+"""Arrays by name in an ``.npz`` file, whatever the names: how inputs travel to another process.
 
-Plain files of ``numpy.savez`` are read as they are. Files with an index entry hold arrays under
-numbers, because names such as ``x:0`` or ``file`` do not survive as members, and because numpy
-forgets bfloat16: the index says name, dtype and shape of each.
+A model's input may be called ``gpu_0/data_0``, ``x:0`` or even ``file``, which NumPy's own writer
+or the zip format trip over; and NumPy forgets bfloat16. So arrays are stored under numbers, beside
+one entry that holds names and dtypes. Plain ``.npz`` files of other tools are read as they are.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Mapping
-from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
-import numpy as np
-
-from graphopt.equality.arrays import Array
 from graphopt.errors import FeedError
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.generic]
+
 _INDEX = "__graphopt_feeds__"
-_HINT = "write one with numpy.savez(path, **{name: array})"
 
 
-def read_npz(path: str | PathLike[str]) -> dict[str, Array]:
-    """The arrays of a file.
+def save_feeds(path: str | os.PathLike[str], feeds: Mapping[str, Array]) -> None:
+    """Write arrays (strings included) to ``path``, exactly as it is spelt.
 
     Raises:
-        FeedError: no such file, or no .npz of plain arrays.
+        FeedError: the file cannot be written.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise FeedError(f"no such inputs file: {file}")
-    if not zipfile.is_zipfile(file):
-        raise FeedError(f"{file} is no .npz file", _HINT)
+    import numpy as np
+
+    members: dict[str, Any] = {}
+    index: list[dict[str, Any]] = []
+    for number, (name, array) in enumerate(feeds.items()):
+        index.append({"name": name, "dtype": array.dtype.name, "shape": array.shape})
+        plain = array.astype(np.str_) if array.dtype == object else array
+        members[str(number)] = np.frombuffer(plain.tobytes(), np.uint8) if _foreign(plain) else plain
+    members[_INDEX] = np.array(json.dumps(index))
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            members: dict[str, Array] = {key: archive[key] for key in archive.files}
+        with Path(path).open("wb") as file:
+            np.savez(file, allow_pickle=False, **members)
+    except OSError as error:
+        raise FeedError(f"cannot write '{path}': {error.strerror or error}") from None
+
+
+def load_feeds(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Read what ``save_feeds`` wrote, or any ``.npz`` file, by name; never unpickles.
+
+    Raises:
+        FeedError: the file is missing or is no ``.npz`` file of plain arrays.
+    """
+    import numpy as np
+
+    hint = "write it with numpy.savez(path, **{name: array})"
+    try:
+        with Path(path).open("rb") as raw:
+            # Asked first: NumPy takes whatever it does not know for a pickle and says so.
+            if not zipfile.is_zipfile(raw):
+                raise FeedError(f"cannot read inputs from '{path}': it is no .npz file", hint)
+            with np.load(raw, allow_pickle=False) as file:
+                members = {name: file[name] for name in file.files}
         if _INDEX not in members:
             return members
         entries = json.loads(str(members[_INDEX]))
-        return {entry["name"]: _restore(members[str(i)], entry) for i, entry in enumerate(entries)}
-    except (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise FeedError(f"{file} is no .npz file of plain arrays: {reason}", _HINT) from error
+        return {entry["name"]: _restore(members[str(number)], entry) for number, entry in enumerate(entries)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise FeedError(f"cannot read inputs from '{path}': {reason}", hint) from None
+
+
+def _foreign(array: Array) -> bool:
+    """Whether NumPy's file format would forget the dtype."""
+    return array.dtype.kind == "V" or array.dtype.isbuiltin == 2
 
 
 def _restore(array: Array, entry: Mapping[str, Any]) -> Array:
@@ -52,5 +82,7 @@ def _restore(array: Array, entry: Mapping[str, Any]) -> Array:
         return array.astype(object)
     if array.dtype.name == entry["dtype"]:
         return array
+    import ml_dtypes
+
     restored: Array = array.view(getattr(ml_dtypes, entry["dtype"])).reshape(entry["shape"])
     return restored

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.equality.arrays import Array
-from graphopt.equality.feedfile import read_npz
+from graphopt.equality.feedfile import load_feeds
 from graphopt.equality.feedset import FeedSet
 from graphopt.equality.signature import Port, inputs, scalar_type
 from graphopt.errors import FeedError
@@ -28,7 +28,7 @@ def user_feeds(
         FeedError: a wrong name, dtype or shape, or an unreadable file.
     """
     if isinstance(source, str | PathLike):
-        return (FeedSet("user", check_feeds(model, read_npz(source)), "user"),)
+        return (FeedSet("user", check_feeds(model, load_feeds(source)), "user"),)
     if isinstance(source, Mapping):
         return (FeedSet("user", check_feeds(model, source), "user"),)
     if not source:

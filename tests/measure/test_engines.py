@@ -6,7 +6,7 @@ import onnx.parser
 import pytest
 
 from graphopt.driver.engines import onnxruntime, onnxruntime_engine
-from graphopt.driver.feed_files import save_feeds
+from graphopt.equality.feedfile import save_feeds
 from graphopt.errors import BackendError
 from graphopt.measure.compare import compare
 from graphopt.measure.process import Worker

@@ -2,7 +2,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from graphopt.driver.feed_files import load_feeds, save_feeds
+from graphopt.equality.feedfile import load_feeds, save_feeds
 from graphopt.errors import FeedError
 
 NAMES = ["x", "x:0", "gpu_0/data_0", "file", "allow_pickle", "", "/a/../b", "a\\b", "0", "x.npy", "ü \n"]
@@ -71,3 +71,16 @@ def test_other_files_are_refused(tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(FeedError, match="cannot write"):
         save_feeds(tmp_path / "absent" / "f.npz", {})
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(FeedError, match="No such file") as caught:
+        load_feeds(tmp_path / "missing.npz")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_index_that_lies_is_one_line(tmp_path):
+    np.savez(tmp_path / "f.npz", __graphopt_feeds__=np.array('[{"name": "x"}]'), other=np.ones(1))
+    with pytest.raises(FeedError, match="cannot read inputs") as caught:
+        load_feeds(tmp_path / "f.npz")
+    assert "\n" not in str(caught.value)
