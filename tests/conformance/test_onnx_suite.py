@@ -9,6 +9,7 @@ import pytest
 from tests.conformance.suite import SHARDS, CountingBackend, OrtBackend, cases, run_shard
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the suite itself
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_graphopt_passes_what_onnxruntime_passes(
     shard: int, record_property: Callable[[str, object], None]
