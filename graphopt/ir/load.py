@@ -13,14 +13,16 @@ from graphopt.errors import GraphoptError, ModelError
 from graphopt.ir import walk
 from graphopt.ir.dims import DimNames
 from graphopt.ir.levels import Level
-from graphopt.ir.memory import is_out_of_memory, memory_guard, root_cause
+from graphopt.ir.memory import is_out_of_memory, memory_guard
 from graphopt.ir.order import sort_model
 from graphopt.ir.signature import capture
 from graphopt.ir.sparse import densify
 from graphopt.ir.structure import check_structure
+from graphopt.ir.utf8 import repair_text
 from graphopt.ir.verify import check
 from graphopt.ir.weights import WeightFiles, map_file
 from graphopt.ir.wire import Buffer, split
+from graphopt.ir.wording import one_line, root_cause
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | onnx.ModelProto | ir.Model
 
@@ -59,10 +61,10 @@ def load_model(source: Source, *, folder: str | os.PathLike[str] | None = None) 
     with memory_guard("loading the model"):
         try:
             return _load(source, None if folder is None else Path(folder))
-        except GraphoptError:
-            raise
+        except ModelError as error:
+            raise ModelError(one_line(error.message), error.hint) from error
         except Exception as error:
-            if is_out_of_memory(error):
+            if isinstance(error, GraphoptError) or is_out_of_memory(error):
                 raise
             raise ModelError(
                 f"{_describe(source)} cannot be imported: {root_cause(error)}",
@@ -88,8 +90,9 @@ def _load(source: Source, folder: Path | None) -> ir.Model:
     if len(buffer) == 0:
         raise ModelError(f"{name} is empty", "fetch or export the file again")
     proto = _parse(buffer, name)
-    check_structure(proto, name)
+    repair_text(proto)
     densify(proto)
+    check_structure(proto, name)
     tensors = _resolve(proto, WeightFiles(buffer, path, folder))
     model = ir.from_proto(proto)
     _attach(model, tensors)

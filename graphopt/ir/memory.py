@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import gc
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from graphopt.errors import GraphoptError, ModelError
 
@@ -34,15 +36,6 @@ def memory_limit() -> int | None:
     """The address-space limit of this process (RLIMIT_AS) in bytes, or None when there is none."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
-
-
-def root_cause(error: BaseException) -> str:
-    """The innermost exception's first line, short enough for one line of a terminal."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = str(error).strip().splitlines()
-    text = lines[0].strip() if lines else type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
 
 
 @contextmanager
@@ -78,3 +71,13 @@ def _failure(doing: str, error_class: type[GraphoptError]) -> GraphoptError:
         f"ran out of memory while {doing}: this process may use {limit >> 20} MiB of address space",
         "raise the limit with `ulimit -v`, or use a larger machine",
     )
+
+
+def release_memory() -> None:
+    """Give back what is no longer used, now: between stages of a compile, each of which peaks by itself.
+
+    A model is a web of cycles, which only the collector frees, and the C library keeps freed pages.
+    """
+    gc.collect()
+    with suppress(OSError, AttributeError):  # another C library than glibc has no such call
+        ctypes.CDLL(None).malloc_trim(0)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from graphopt.errors import ModelError
+from graphopt.ir.operators import describe
 from graphopt.ir.walk import bodies
 
 
@@ -31,7 +32,9 @@ def sort_model(model: ir.Model) -> bool:
         try:
             graph.sort()
         except ValueError:
-            path = " -> ".join(f"{node.name!r} ({node.op_type})" for node in find_cycle(graph)[:6])
+            cycle = find_cycle(graph)
+            path = " -> ".join(describe(node) for node in cycle[:4])
+            path += f" -> … ({len(cycle)} nodes)" if len(cycle) > 4 else ""
             raise ModelError(
                 f"the graph has a cycle: {path}", "ONNX graphs are acyclic; use Loop or Scan"
             ) from None

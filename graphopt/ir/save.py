@@ -14,8 +14,9 @@ import onnx_ir as ir
 
 from graphopt.errors import ModelError
 from graphopt.ir import walk
-from graphopt.ir.memory import is_out_of_memory, memory_guard, root_cause
+from graphopt.ir.memory import is_out_of_memory, memory_guard
 from graphopt.ir.signature import restore, signature_of
+from graphopt.ir.wording import root_cause
 
 PROTOBUF_LIMIT = (1 << 31) - (1 << 24)
 """Bytes of weights beyond which a model cannot be one protobuf (2 GB, less room for the graph)."""

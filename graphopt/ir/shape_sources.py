@@ -80,9 +80,9 @@ class Names:
 
 def ask_onnx(model: ir.Model, names: Names) -> Facts:
     """Facts from ``onnx.shape_inference`` run on a weight-stripped copy."""
-    proto = to_proto(model, keep_below=_KEEP_BELOW)
-    _forget(proto.graph, {key[:2] for key in model.functions})
     try:
+        proto = to_proto(model, keep_below=_KEEP_BELOW)
+        _forget(proto.graph, {key[:2] for key in model.functions})
         inferred = onnx.shape_inference.infer_shapes(
             proto, check_type=False, strict_mode=False, data_prop=True
         )

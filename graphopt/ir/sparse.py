@@ -31,7 +31,8 @@ def densify(model: onnx.ModelProto) -> None:
 def _densify_graph(graph: onnx.GraphProto) -> None:
     for sparse in graph.sparse_initializer:
         graph.initializer.append(dense(sparse, sparse.values.name))
-    graph.ClearField("sparse_initializer")
+    if graph.sparse_initializer:  # Clearing marks the graph as set, even where there is none.
+        graph.ClearField("sparse_initializer")
     _densify_nodes(graph.node)
 
 

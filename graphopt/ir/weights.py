@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from graphopt.errors import ModelError
+from graphopt.ir.memory import is_out_of_memory
 from graphopt.ir.wire import INLINE_LOCATION, Buffer
 
 _MAX_ELEMENTS = (1 << 63) - 1
@@ -103,6 +104,8 @@ class WeightFiles:
                 "copy it beside the model",
             ) from None
         except (OSError, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
             reason = getattr(error, "strerror", None) or str(error)
             raise ModelError(f"external data {location!r} cannot be read: {reason}", hint) from error
 
