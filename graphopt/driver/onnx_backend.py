@@ -13,8 +13,11 @@ import numpy.typing as npt
 import onnx
 from onnx.backend.base import Backend, BackendRep, namedtupledict
 
+from graphopt.driver.equal import first_bad
 from graphopt.driver.opt import Optimized, import_model, optimize_model, pipeline
 from graphopt.driver.runners import evaluator
+from graphopt.errors import BackendError
+from graphopt.pipeline.manager import Step, flatten, keep_passes
 from graphopt.pipeline.protocols import Runner
 
 LEVEL = 1
@@ -25,10 +28,12 @@ class GraphoptRep(BackendRep):
 
     Attributes:
         optimized: the model after the passes, with the account of what they did.
+        dropped: passes left out because ONNX Runtime refuses the model after them.
     """
 
-    def __init__(self, optimized: Optimized, runner: Runner) -> None:
+    def __init__(self, optimized: Optimized, runner: Runner, dropped: tuple[str, ...] = ()) -> None:
         self.optimized = optimized
+        self.dropped = dropped
         self._runner = runner
 
     def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
@@ -51,8 +56,9 @@ class GraphoptRep(BackendRep):
         if isinstance(inputs, Mapping):
             return inputs
         values: Sequence[Any] = [inputs] if isinstance(inputs, np.ndarray) else inputs
+        names = [value.name or "" for value in self.optimized.model.graph.inputs]
         # Trailing inputs with a default may be left out.
-        return dict(zip(self._runner.input_names, values, strict=False))
+        return dict(zip(names, values, strict=False))
 
 
 class GraphoptBackend(Backend):
@@ -73,14 +79,23 @@ class GraphoptBackend(Backend):
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> GraphoptRep:
         """Optimise ``model`` at -O1 and open it in ONNX Runtime.
 
+        As in a compile, a pass after which the runtime refuses the model is left out.
+
         Raises:
             ModelError, PassError, BackendError: see ``graphopt.errors``.
         """
-        from graphopt.backends.onnxruntime.runner import make_runner
-
         del device, kwargs
-        optimized = optimize_model(import_model(model), pipeline(level=LEVEL), evaluate=evaluator())
-        return GraphoptRep(optimized, make_runner(optimized.model, threads=1))
+        steps = pipeline(level=LEVEL)
+        dropped: list[str] = []
+        while True:
+            try:
+                return _open(model, steps, tuple(dropped))
+            except BackendError:
+                guilty = _guilty(model, steps)
+                if not guilty:
+                    raise
+            dropped.append(guilty)
+            steps = _without(steps, guilty)
 
     @classmethod
     def run_model(
@@ -88,3 +103,33 @@ class GraphoptBackend(Backend):
     ) -> tuple[Any, ...]:
         """``prepare`` and ``run`` in one step."""
         return cls.prepare(model, device, **kwargs).run(inputs)
+
+
+def _open(model: onnx.ModelProto, steps: tuple[Step, ...], dropped: tuple[str, ...] = ()) -> GraphoptRep:
+    from graphopt.backends.onnxruntime.runner import make_runner
+
+    optimized = optimize_model(import_model(model), steps, evaluate=evaluator())
+    return GraphoptRep(optimized, make_runner(optimized.model, threads=1), dropped)
+
+
+def _names(steps: tuple[Step, ...]) -> list[str]:
+    return list(dict.fromkeys(step.name() for step in flatten(steps)))
+
+
+def _without(steps: tuple[Step, ...], name: str) -> tuple[Step, ...]:
+    return keep_passes(steps, frozenset(_names(steps)) - {name})
+
+
+def _guilty(model: onnx.ModelProto, steps: tuple[Step, ...]) -> str:
+    """The first pass after which the runtime refuses the model; empty when it does so without any."""
+    names = _names(steps)
+
+    def bad(count: int) -> bool:
+        try:
+            _open(model, keep_passes(steps, frozenset(names[:count])))
+        except BackendError:
+            return True
+        return False
+
+    count = first_bad(len(names), bad)
+    return names[count - 1] if count else ""

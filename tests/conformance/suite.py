@@ -57,6 +57,7 @@ class CountingBackend(GraphoptBackend):
     """graphopt, counting what its passes did."""
 
     counts: ClassVar[Counter[str]] = Counter()
+    dropped: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     @classmethod
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> GraphoptRep:
@@ -65,6 +66,8 @@ class CountingBackend(GraphoptBackend):
         modified = {effect.pass_text for effect in rep.optimized.effects if effect.modified}
         cls.counts["changed"] += bool(modified)
         cls.counts["beyond"] += not modified <= _CANONICAL
+        if rep.dropped:
+            cls.dropped[model.graph.name] = rep.dropped
         return rep
 
 
