@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import cast
 
 from graphopt.errors import ArtifactError
 from graphopt.report.record import CompileReport, Dropped, Shipped
@@ -53,7 +52,7 @@ def recorded_decisions(path: str | os.PathLike[str]) -> Decisions:
         origin=os.fspath(path),
         pipeline=text,
         dropped=report.dropped,
-        shipped=cast("Shipped", report.measurement.shipped),
+        shipped=report.measurement.shipped,
         threads=manifest.threads,
         source_sha256=report.source.sha256,
     )

@@ -50,7 +50,7 @@ class LiftConstants(Pass):
         value = ir.Value(
             name=result.name,
             type=ir.TensorType(tensor.dtype),
-            shape=ir.Shape(tensor.shape),
+            shape=ir.Shape(tensor.shape.numpy()),
             doc_string=result.doc_string,
             const_value=tensor,
             metadata_props=dict(result.metadata_props),

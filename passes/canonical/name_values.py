@@ -46,7 +46,8 @@ def _main_values(model: ir.Model) -> list[ir.Value]:
 
 def _function_values(function: ir.Function) -> Iterator[ir.Value]:
     values = dict.fromkeys([*function.inputs, *function.outputs])
-    for graph in (function, *function.subgraphs()):
+    bodies: list[ir.Graph | ir.Function] = [function, *function.subgraphs()]
+    for graph in bodies:
         values.update(dict.fromkeys(graph.inputs))
         if isinstance(graph, ir.Graph):
             values.update(dict.fromkeys(graph.initializers.values()))

@@ -26,7 +26,8 @@ class DeadCode(Pass):
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
         """Sweep each graph backwards once; captures freed in a subgraph are seen in time."""
         removed = 0
-        for root in (model.graph, *model.functions.values()):
+        roots: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+        for root in roots:
             removed += self._sweep(root, ctx)
         for graph in graphs(model):
             if isinstance(graph, ir.Graph):

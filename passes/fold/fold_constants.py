@@ -117,9 +117,7 @@ def _affordable(candidates: dict[ir.Node, None], ctx: PassContext) -> list[ir.Va
         if cost > _SMALL_BYTES and growth > 0 and (growth > budget or cost > 2 * freed):
             # `candidates` shrinks as we go up, so the producers see this node as an outside use.
             del candidates[node]
-            ctx.missed(
-                FoldConstants.name(), node, f"the folded value has {cost} bytes, its inputs {freed}"
-            )
+            ctx.missed(FoldConstants.name(), node, f"the folded value has {cost} bytes, its inputs {freed}")
             continue
         budget -= growth
         chosen.extend(needed)
@@ -213,7 +211,7 @@ def _piece(model: ir.Model, cone: Sequence[ir.Node], wanted: Sequence[ir.Value])
             mapped[value] = ir.Value(
                 name=f"c{len(constants)}",
                 type=ir.TensorType(tensor.dtype),
-                shape=ir.Shape(tensor.shape.dims),
+                shape=ir.Shape(tensor.shape.numpy()),
                 const_value=tensor,
             )
             constants.append(mapped[value])
@@ -259,10 +257,10 @@ def _replace(value: ir.Value, array: Array, ctx: PassContext) -> None:
     name = value.name
     tensor = ir.tensor(np.ascontiguousarray(array), dtype=value.dtype, name=name)
     constant = ir.Value(
-        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape.dims), const_value=tensor
+        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape.numpy()), const_value=tensor
     )
     value.name = f"{name}_folded"
     value.replace_all_uses_with(constant)
     graph.register_initializer(constant)
-    ctx.applied(FoldConstants.name(), node, f"computed at compile time: {tensor.dtype.name}{list(array.shape)}")
-
+    what = f"{tensor.dtype.name}{list(array.shape)}"
+    ctx.applied(FoldConstants.name(), node, f"computed at compile time: {what}")

@@ -13,7 +13,15 @@ from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 
 _RANDOM = frozenset(
-    {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+    {
+        "Bernoulli",
+        "Dropout",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
 )
 
 
@@ -71,7 +79,8 @@ class MergeDuplicates(Pass):
         merged = 0
         for value in group:
             tensor = value.const_value
-            assert tensor is not None and value.name is not None
+            assert tensor is not None
+            assert value.name is not None
             original = first.setdefault(_content(tensor), value)
             if original is value:
                 continue
