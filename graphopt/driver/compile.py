@@ -274,8 +274,11 @@ class _Compilation:
     def _stage(self, name: str) -> Iterator[None]:
         if self.options.progress:
             self.options.progress(name)
+        from graphopt.ir.memory import release_memory
+
         started = time.perf_counter()
         yield
+        release_memory()
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
     def _measure_progress(self, rounds: int, fraction: float) -> None:

@@ -47,8 +47,12 @@ class JitteredModel:
         return len(self._lifted.fed) + len(self._lifted.baked)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs of the original; raises FeedError or BackendError."""
-        return flatten_outputs(self._runner.run({**self._lifted.fed, **feeds}))
+        """The outputs of the original; raises FeedError or BackendError.
+
+        They are copies: a runtime's own output keeps the whole arena alive that it was carved from.
+        """
+        outputs = flatten_outputs(self._runner.run({**self._lifted.fed, **feeds}))
+        return {name: y.copy() for name, y in outputs.items()}
 
     def jittered(self, rng: np.random.Generator) -> Run:
         """A function like ``run`` for the original with its weights moved, and the inputs at each call.
