@@ -106,6 +106,7 @@ def _row(engine: EngineReport) -> tuple[str, ...]:
 
 
 def _interval(found: Percentile) -> str:
+    digits = 0 if found.value >= 100 else 1
     if found.low is None or found.high is None:
-        return f"{found.value:.1f}"
-    return f"{found.value:.1f} [{found.low:.1f}, {found.high:.1f}]"
+        return f"{found.value:.{digits}f}"
+    return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
