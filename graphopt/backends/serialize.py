@@ -42,6 +42,7 @@ class _OuterView:
     def __init__(self, model: ir.Model, graph: ir.GraphView) -> None:
         self._model = model
         self.graph = graph
+        self.opset_imports = graph.opset_imports
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._model, name)
@@ -54,6 +55,7 @@ def serialize(
     inline_below: int = INLINE_BELOW,
     overrides: Mapping[str, Array] | None = None,
     extra_outputs: Iterable[str] = (),
+    opset: int | None = None,
 ) -> bytes:
     """The model as ONNX bytes; the model itself is not changed.
 
@@ -65,6 +67,8 @@ def serialize(
         inline_below: in bytes.
         overrides: other contents for named main-graph initializers, of the same dtype and shape.
         extra_outputs: names of further values of the main graph to return after the outputs.
+        opset: number of the standard opset to write instead of the model's own; every node must mean
+            the same there (see ``ir.opset.restamp``).
 
     Raises:
         BackendError: ``overrides`` or ``extra_outputs`` names something the main graph does not have.
@@ -87,7 +91,7 @@ def serialize(
         nodes=list(graph),
         initializers=initializers,
         doc_string=graph.doc_string,
-        opset_imports=graph.opset_imports,
+        opset_imports=graph.opset_imports if opset is None else {**graph.opset_imports, "": opset},
         name=graph.name,
         metadata_props=graph.metadata_props,
     )

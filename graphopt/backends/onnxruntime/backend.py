@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavailable
 from graphopt.backends.flatten import flatten
+from graphopt.backends.onnxruntime.opset import opset_for_onnxruntime
 from graphopt.backends.onnxruntime.session import FIX, import_onnxruntime
 from graphopt.backends.serialize import serialize
 from graphopt.backends.subgraphs import inner_nodes
@@ -51,7 +52,8 @@ class OnnxRuntimeBackend:
 
     def build(self, region: ir.Model, options: BuildOptions) -> Blob:
         """ONNX bytes whose large weights lie in ``options.weights``."""
-        return Blob(self.name, serialize(flatten(region), options.weights))
+        flat = flatten(region)
+        return Blob(self.name, serialize(flat, options.weights, opset=opset_for_onnxruntime(flat)))
 
 
 BACKEND = OnnxRuntimeBackend()
