@@ -83,8 +83,13 @@ class Workshop:
 
     def open(self, candidate: Candidate) -> Session:
         """The candidate as its user will run it; raises BackendError when it cannot be opened."""
+        from graphopt.ir.memory import release_memory
+        from graphopt.ir.weights import release_pages
         from graphopt.runtime.session import load
 
+        # The session maps the artifact's weights: the model's own need not be in memory beside them.
+        release_memory()
+        release_pages(self.imported)
         return load(candidate.path, threads=self.threads)
 
     def _write(self, model: ir.Model, path: Path) -> Placement:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from graphopt.driver.runners import oracle_runner
 from graphopt.errors import BackendError, EqualityError, PassError
-from graphopt.ir.memory import release_memory
 from graphopt.report.record import Dropped
 
 if TYPE_CHECKING:
@@ -140,7 +139,6 @@ def _attempt(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None,
             graph = oracle.judge(oracle_runner(optimized.model), mode)
             if not graph.equal:
                 return _Attempt(equality=graph)
-            release_memory()
         candidate = workshop.build(optimized)
         session = workshop.open(candidate)
         return _Attempt(candidate, oracle.judge(session, mode) if oracle is not None else None)

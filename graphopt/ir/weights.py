@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from graphopt.errors import ModelError
 from graphopt.ir.memory import is_out_of_memory
+from graphopt.ir.walk import constants
 from graphopt.ir.wire import INLINE_LOCATION, Buffer
 
 _MAX_ELEMENTS = (1 << 63) - 1
@@ -108,6 +109,25 @@ class WeightFiles:
                 raise
             reason = getattr(error, "strerror", None) or str(error)
             raise ModelError(f"external data {location!r} cannot be read: {reason}", hint) from error
+
+
+def release_pages(model: ir.Model) -> None:
+    """Let go of the mapped weights' pages: they count as this process's memory until then.
+
+    They are read from the file again (from the system's cache, mostly) when next touched.
+    """
+    for buffer in {id(b): b for b in map(_mapping, constants(model)) if b is not None}.values():
+        buffer.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapping(tensor: ir.TensorProtocol) -> mmap.mmap | None:
+    """The memory map a tensor is a view of, if it is one."""
+    owner: object = tensor.raw if isinstance(tensor, ir.Tensor) else None
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, memoryview):
+        owner = owner.obj
+    return owner if isinstance(owner, mmap.mmap) else None
 
 
 def map_file(path: Path) -> Buffer:
