@@ -119,7 +119,7 @@ def _classify(error: BaseException, words: Sequence[str]) -> tuple[int, str, str
     if isinstance(error, Terminated):
         return TERMINATED, "terminated", "nothing was written"
     if _is_out_of_memory(error):
-        return FAILED, "out of memory", _MEMORY_HINT
+        return FAILED, _memory_message(), _MEMORY_HINT
     if isinstance(error, GraphoptError):
         return error.exit_code, error.message, error.hint or _usual_hint(error)
     if isinstance(error, OSError) and error.strerror:
@@ -145,12 +145,25 @@ def _help_command(error: click.ClickException) -> str:
     return f"{ctx.command_path} --help" if ctx is not None else "graphopt --help"
 
 
-def _check_address_space() -> None:
-    """Refuse a limit under which loading the libraries already fails: some of them abort the process."""
+def _address_space() -> int | None:
+    """The limit of this process (RLIMIT_AS) in bytes, None without one."""
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def _memory_message() -> str:
+    limit = _address_space()
+    if limit is None:
+        return "out of memory"
+    return f"out of memory: this process may use {limit >> 20} MiB of address space"
+
+
+def _check_address_space() -> None:
+    """Refuse a limit under which loading the libraries already fails: some of them abort the process."""
+    limit = _address_space()
+    if limit is not None and limit < _LEAST_ADDRESS_SPACE:
         have, need = limit >> 20, _LEAST_ADDRESS_SPACE >> 20
         raise GraphoptError(
             f"out of memory: this process may use {have} MiB of address space, graphopt needs {need}",
