@@ -62,7 +62,9 @@ def build(
         [node],
         "g",
         [
-            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), [f"{n}_{d}" for d in a.shape])
+            helper.make_tensor_value_info(
+                n, helper.np_dtype_to_tensor_dtype(a.dtype), [f"{n}_{d}" for d in a.shape]
+            )
             for n, a in given.items()
             if n not in constant
         ],
@@ -176,7 +178,9 @@ def test_the_converted_node_computes_the_same(
     names = [v.name for v in model.graph.outputs]
     assert names == [v.name for v in proto.graph.output]
     model.ir_version = 11
-    for name, want, got in zip(names, run(proto.SerializeToString(), feeds), run(to_bytes(model), feeds), strict=True):
+    for name, want, got in zip(
+        names, run(proto.SerializeToString(), feeds), run(to_bytes(model), feeds), strict=True
+    ):
         assert want.dtype == got.dtype
         assert want.shape == got.shape
         # The same kernel, or one that adds in another order.

@@ -14,7 +14,9 @@ from graphopt.ir.shapes import infer_shapes
 from tests.ir.test_opset import IMAGE, run
 
 
-def _model(body: str, opset: int = 23, types: str = "float[1, 2, 4, 6] x, float[1, 4] r, int64[1] b") -> ir.Model:
+def _model(
+    body: str, opset: int = 23, types: str = "float[1, 2, 4, 6] x, float[1, 4] r, int64[1] b"
+) -> ir.Model:
     text = f'<ir_version: 10, opset_import: ["": {opset}]>\ng ({types}) => (y) {{ {body} }}'
     model = onnx.parser.parse_model(text)
     model = onnx.shape_inference.infer_shapes(model)
