@@ -20,7 +20,8 @@ from graphopt.ir.shapes import infer_shapes
 from graphopt.ir.verify import verify
 
 PAIR = """<ir_version: 8, opset_import: ["": 18]>
-pair (float["batch size", seq] a, float["batch size", seq] b, int64 k) => (float["batch size", seq] y, float["?", seq] z) {
+pair (float["batch size", seq] a, float["batch size", seq] b, int64 k)
+  => (float["batch size", seq] y, float["?", seq] z) {
   s = Add (a, b)
   t = Concat <axis = 1> (s, a)
   y = Relu (s)

@@ -1,4 +1,4 @@
-"""The importer survives damaged files: whatever comes in, a model or a ModelError comes out, never a crash."""
+"""The importer survives damaged files: a model or a ModelError comes out, never a crash."""
 
 from __future__ import annotations
 

@@ -34,8 +34,12 @@ def test_every_source(source: str, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(proto, path)
     given = {
-        "path": path, "string": str(path), "bytes": path.read_bytes(), "proto": proto, "ir": ir.from_proto(proto),
-    }[source]  # fmt: skip
+        "path": path,
+        "string": str(path),
+        "bytes": path.read_bytes(),
+        "proto": proto,
+        "ir": ir.from_proto(proto),
+    }[source]
     model = load_model(given)
     assert [v.name for v in model.graph.inputs] == ["x"]
     for tensor in proto.graph.initializer:

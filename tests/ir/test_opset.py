@@ -150,7 +150,8 @@ CASES: list[tuple[str, int, Sequence[Array | None], dict[str, Any]]] = [
      {"constants": [1, 2], "mode": "cubic", "coordinate_transformation_mode": "align_corners"}),
     # Only wider types, or optional parts: the schemas say so, the results confirm it.
     ("AveragePool", 7, [IMAGE], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}),
-    ("AveragePool", 11, [IMAGE], {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "pads": [0, 0, 1, 1]}),
+    ("AveragePool", 11, [IMAGE],
+     {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "pads": [0, 0, 1, 1]}),
     ("MaxPool", 8, [IMAGE], {"kernel_shape": [2, 2], "outputs": 2}),
     ("ConvTranspose", 7, [IMAGE, _x(2, 1, 3, 3)], {"strides": [2, 2], "output_padding": [1, 1]}),
     ("Flatten", 7, [X], {"axis": 2}),
