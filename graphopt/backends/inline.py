@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import onnx_ir as ir
 
 from graphopt.backends.names import Names
-from graphopt.backends.subgraphs import direct_subgraphs
 from graphopt.errors import ModelError
+from graphopt.ir.walk import subgraphs
 
 
 def inline_functions(model: ir.Model, wanted: Callable[[ir.Node], bool] = lambda _: True) -> bool:
@@ -64,7 +64,7 @@ class _Inliner:
             body = self._inline(graph, node, function)
             self.changed = True
             for inner in body:
-                for subgraph in direct_subgraphs(inner):
+                for subgraph in subgraphs(inner):
                     for nested in (subgraph, *list(subgraph.subgraphs())):
                         self.expand(nested)
             work.extend(reversed(body))

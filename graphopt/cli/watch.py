@@ -9,7 +9,7 @@ from graphopt.cli.options import split_names
 from graphopt.cli.output import note, table
 
 if TYPE_CHECKING:
-    from graphopt.pipeline.protocols import Instrument
+    from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.records import Effect
 
 

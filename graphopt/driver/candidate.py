@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from graphopt.artifact.writer import ArtifactWriter
     from graphopt.backends.base import Backend
+    from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.manager import Step
-    from graphopt.pipeline.protocols import Instrument, RunnerFactory
+    from graphopt.pipeline.protocols import RunnerFactory
     from graphopt.placement.place import Placement
     from graphopt.runtime.session import Session
     from graphopt.targets.target import Target

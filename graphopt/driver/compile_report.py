@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphopt.driver.candidate import Workshop
-    from graphopt.driver.compile import CompileOptions
+    from graphopt.driver.compile_options import CompileOptions
     from graphopt.driver.equal import Settled
     from graphopt.driver.opt import Source as ModelSource
     from graphopt.pipeline.records import Remark

@@ -33,23 +33,13 @@ def inspect(source: Source, *, shapes: Iterable[str] | Mapping[str, Any] | None 
         ModelError, ArtifactError: the source cannot be read.
         UsageError: a shape does not fit.
     """
+    from graphopt.driver.subject import is_artifact
     from graphopt.ir.load import load_model
 
-    if isinstance(source, str | os.PathLike) and _is_artifact(Path(source)):
+    if isinstance(source, str | os.PathLike) and is_artifact(Path(source)):
         return _artifact(Path(source), shapes)
     path = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
     return _report(load_model(source), path, shapes)
-
-
-def _is_artifact(path: Path) -> bool:
-    """A folder, or a packed artifact: a ZIP file, which no ONNX model is."""
-    if path.is_dir():
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"PK\x03\x04"
-    except OSError:
-        return False
 
 
 def _artifact(path: Path, shapes: Iterable[str] | Mapping[str, Any] | None) -> InspectReport:
@@ -184,8 +174,8 @@ def _graph_rows(
 ) -> Iterator[NodeRow]:
     """Rows of a graph and, after each node, of its subgraphs; recursion follows the nesting."""
     from graphopt.ir.analyses.bytes import node_bytes
-    from graphopt.ir.analyses.control import bodies
     from graphopt.ir.tensor_text import type_text
+    from graphopt.ir.walk import subgraphs
     from graphopt.report.summary import operator_name
 
     for index, node in enumerate(graph):
@@ -201,6 +191,6 @@ def _graph_rows(
             live=live[index] if index < len(live) else None,
             scope=scope,
         )
-        for body in bodies(node):
+        for body in subgraphs(node):
             name = "/".join(filter(None, (scope, node.name or node.op_type)))
             yield from _graph_rows(body, sizes, flops, (), name)

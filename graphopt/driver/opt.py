@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphopt.pipeline.context import PassContext
+    from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.manager import Step
-    from graphopt.pipeline.protocols import Instrument, RunnerFactory
+    from graphopt.pipeline.protocols import RunnerFactory
     from graphopt.pipeline.records import Effect, Remark
     from graphopt.targets.target import Target
 

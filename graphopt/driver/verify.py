@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphopt.driver.subject import is_artifact
 from graphopt.errors import EqualityError
 
 if TYPE_CHECKING:
@@ -216,17 +217,6 @@ class _Fed:
 
     def run(self, feeds: Mapping[str, Any], /) -> Mapping[str, object]:
         return self.runner.run({name: array for name, array in feeds.items() if name in self.names})
-
-
-def is_artifact(path: Path) -> bool:
-    """Whether a path is an artifact: a folder, or a packed one, a ZIP file, which no ONNX model is."""
-    if path.is_dir():
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"PK\x03\x04"
-    except OSError:
-        return False
 
 
 def _artifact(path: Path, threads: int | None) -> Subject:

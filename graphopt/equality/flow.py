@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
+
+from graphopt.ir.walk import subgraphs
 
 STANDARD = ("", "ai.onnx")
 
@@ -34,7 +36,7 @@ class Flow:
     def __init__(self, model: ir.Model) -> None:
         self._owner: dict[int, ir.Node] = {}
         for node in model.graph.all_nodes():
-            for graph in bodies(node):
+            for graph in subgraphs(node):
                 self._owner[id(graph)] = node
 
     def uses(self, value: ir.Value) -> Iterator[Use]:
@@ -80,21 +82,10 @@ class Flow:
                     yield source
 
 
-def bodies(node: ir.Node) -> Iterable[ir.Graph]:
-    """The subgraphs of a control-flow node."""
-    for attr in node.attributes.values():
-        if attr.is_ref():
-            continue
-        if attr.type == ir.AttributeType.GRAPH:
-            yield attr.as_graph()
-        elif attr.type == ir.AttributeType.GRAPHS:
-            yield from attr.as_graphs()
-
-
 def _into_bodies(use: Use) -> Iterator[ir.Value]:
     if use.node.op_type not in ("Loop", "Scan"):
         return
-    for graph in bodies(use.node):
+    for graph in subgraphs(use.node):
         if use.index < len(graph.inputs):
             yield graph.inputs[use.index]
 
@@ -103,7 +94,7 @@ def _body_results(node: ir.Node, value: ir.Value) -> Iterator[ir.Value]:
     index = node.outputs.index(value)
     if node.op_type == "Loop":
         index += 1
-    for graph in bodies(node):
+    for graph in subgraphs(node):
         if index < len(graph.outputs):
             yield graph.outputs[index]
 

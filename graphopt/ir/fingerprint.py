@@ -20,6 +20,7 @@ import onnx_ir as ir
 
 from graphopt.errors import ModelError
 from graphopt.ir.tensor_text import type_text
+from graphopt.ir.walk import subgraphs
 
 TensorDigests = MutableMapping[int, tuple[ir.TensorProtocol, bytes]]
 """``id(tensor)`` → the tensor (kept alive, so that the id stays its own) and its digest."""
@@ -202,17 +203,7 @@ def _in_order(graph: ir.Graph | ir.Function) -> Iterator[ir.Node]:
 def _reads(node: ir.Node) -> Iterable[ir.Value | None]:
     """Inputs of a node and of every node of its subgraphs."""
     yield from node.inputs
-    for attr in node.attributes.values():
-        if attr.is_ref():
-            continue
-        graphs = (
-            (attr.as_graph(),)
-            if attr.type == ir.AttributeType.GRAPH
-            else attr.as_graphs()
-            if attr.type == ir.AttributeType.GRAPHS
-            else ()
-        )
-        for graph in graphs:
-            yield from graph.outputs
-            for inner in graph.all_nodes():
-                yield from inner.inputs
+    for graph in subgraphs(node):
+        yield from graph.outputs
+        for inner in graph.all_nodes():
+            yield from inner.inputs

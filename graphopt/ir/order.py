@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from graphopt.errors import ModelError
 from graphopt.ir.operators import describe
-from graphopt.ir.walk import bodies
+from graphopt.ir.walk import bodies, subgraphs
 
 
 def is_sorted(graph: ir.Graph | ir.Function) -> bool:
@@ -75,7 +75,7 @@ def _all_ready(graph: ir.Graph | ir.Function, done: set[ir.Node]) -> bool:
             producer = None if value is None else value.producer()
             if producer is not None and producer not in done:
                 return False
-        if not all(_all_ready(subgraph, done) for subgraph in subgraphs_of(node)):
+        if not all(_all_ready(subgraph, done) for subgraph in subgraphs(node)):
             return False
         done.add(node)
     return True
@@ -87,17 +87,6 @@ def _producers(node: ir.Node) -> Iterator[ir.Node]:
         producer = None if value is None else value.producer()
         if producer is not None:
             yield producer
-    for subgraph in subgraphs_of(node):
+    for subgraph in subgraphs(node):
         for inner in subgraph:
             yield from _producers(inner)
-
-
-def subgraphs_of(node: ir.Node) -> Iterator[ir.Graph]:
-    """The graphs a node carries in its attributes (the branches of If, the body of Loop and Scan)."""
-    for attribute in node.attributes.values():
-        if attribute.is_ref():
-            continue
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield attribute.as_graph()
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            yield from attribute.as_graphs()

@@ -12,7 +12,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from graphopt.ir.order import subgraphs_of
+from graphopt.ir.walk import subgraphs
 
 # The library has no type information: its context is typed as what it is to mypy.
 Context = Any
@@ -164,7 +164,7 @@ def _unique(ctx: Context, node: ir.Node) -> None:
 
 def _if(_ctx: Context, node: ir.Node) -> None:
     """One branch says nothing about the other."""
-    for branch in subgraphs_of(node):
+    for branch in subgraphs(node):
         for inner, outer in zip(branch.outputs, node.outputs, strict=False):
             if inner.shape is None:
                 outer.shape = None

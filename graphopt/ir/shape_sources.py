@@ -16,12 +16,11 @@ import onnx
 import onnx_ir as ir
 
 from graphopt.ir.freeze import all_values
-from graphopt.ir.order import subgraphs_of
 from graphopt.ir.save import to_proto
 from graphopt.ir.schemas import STANDARD_DOMAINS
 from graphopt.ir.shape_rules import make_sound
 from graphopt.ir.signature import leaf_shape
-from graphopt.ir.walk import nodes
+from graphopt.ir.walk import nodes, subgraphs
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +126,7 @@ def _loop_bodies(model: ir.Model) -> frozenset[ir.Graph]:
     bodies: set[ir.Graph] = set()
     for node in nodes(model):
         if node.op_type == "Loop" and node.domain == "":
-            for body in subgraphs_of(node):
+            for body in subgraphs(node):
                 bodies.add(body)
                 bodies.update(body.subgraphs())
     return frozenset(bodies)
@@ -177,7 +176,7 @@ def _read_graph(graph: ir.Graph, proto: onnx.GraphProto, rename: Rename) -> Iter
             for attribute in node_proto.attribute
             for g in ([attribute.g] if attribute.HasField("g") else attribute.graphs)
         ]
-        for subgraph, subproto in zip(subgraphs_of(node), graphs, strict=True):
+        for subgraph, subproto in zip(subgraphs(node), graphs, strict=True):
             yield from _read_graph(subgraph, subproto, rename)
 
 

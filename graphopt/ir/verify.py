@@ -11,8 +11,8 @@ from graphopt.errors import ModelError
 from graphopt.ir import walk
 from graphopt.ir.levels import Level
 from graphopt.ir.operators import Findings, describe, known_operators
-from graphopt.ir.order import subgraphs_of
 from graphopt.ir.schemas import STANDARD_DOMAINS
+from graphopt.ir.walk import subgraphs
 
 _Body = ir.Graph | ir.Function
 
@@ -78,7 +78,7 @@ def _scopes_of(body: _Body, open_graphs: set[ir.Graph], done: set[ir.Node]) -> F
         for value in node.outputs:
             if value.producer() is not node:
                 yield f"{describe(node)} does not own its output {value.name!r}", _BUG
-        for subgraph in subgraphs_of(node):
+        for subgraph in subgraphs(node):
             yield from _scopes_of(subgraph, open_graphs, done)
         done.add(node)
     for value in body.outputs:

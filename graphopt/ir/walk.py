@@ -29,6 +29,23 @@ def nodes(model: ir.Model) -> Iterator[ir.Node]:
         yield from function.all_nodes()
 
 
+def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
+    """The graphs a node carries in its attributes: the branches of If, the body of Loop and Scan."""
+    for attr in node.attributes.values():
+        if attr.is_ref():
+            continue
+        if attr.type == ir.AttributeType.GRAPH:
+            yield attr.as_graph()
+        elif attr.type == ir.AttributeType.GRAPHS:
+            yield from attr.as_graphs()
+
+
+def inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
+    """Every node inside the subgraphs of ``node``, nested ones too; ``node`` itself is not among them."""
+    for graph in subgraphs(node):
+        yield from graph.all_nodes()
+
+
 def num_nodes(model: ir.Model) -> int:
     """Number of nodes in every graph."""
     return sum(1 for _ in nodes(model))

@@ -11,8 +11,8 @@ import onnx_ir as ir
 from graphopt.errors import GraphoptError, PassError
 from graphopt.ir.walk import num_nodes, weight_bytes
 from graphopt.pipeline.context import PassContext
+from graphopt.pipeline.instrument import Instrument
 from graphopt.pipeline.pass_base import Pass
-from graphopt.pipeline.protocols import Instrument
 from graphopt.pipeline.records import Effect
 
 DEFAULT_REPEAT_LIMIT = 16

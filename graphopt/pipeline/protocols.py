@@ -9,9 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphopt.pipeline.pass_base import Pass
-from graphopt.pipeline.records import Effect
-
 Array = npt.NDArray[np.generic]
 Feeds = Mapping[str, Array]
 
@@ -43,13 +40,3 @@ class CostModel(Protocol):
 
     def seconds(self, node: ir.Node) -> float | None:
         """Estimated seconds of one node, or None when it cannot be told."""
-
-
-class Instrument(Protocol):
-    """Watches a pipeline run."""
-
-    def before_pass(self, pass_: Pass, model: ir.Model) -> None:
-        """Called before each pass."""
-
-    def after_pass(self, pass_: Pass, model: ir.Model, effect: Effect) -> None:
-        """Called after each pass with what it did."""

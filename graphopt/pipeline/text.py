@@ -92,9 +92,7 @@ class _Parser:
         for option in options:
             if not any(option in _field_names(member) for member in members):
                 raise UsageError(f"no pass of the group {name} has an option {option!r}")
-        return [
-            make_pass(m, {k: v for k, v in options.items() if k in _field_names(m)}) for m in members
-        ]
+        return [make_pass(m, {k: v for k, v in options.items() if k in _field_names(m)}) for m in members]
 
     def _options(self) -> dict[str, str]:
         self._expect("{")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
-from graphopt.backends.subgraphs import direct_subgraphs
+from graphopt.ir.walk import subgraphs
 
 
 def read_values(node: ir.Node) -> Iterator[ir.Value]:
@@ -15,7 +15,7 @@ def read_values(node: ir.Node) -> Iterator[ir.Value]:
     A value may come up several times.
     """
     yield from (value for value in node.inputs if value is not None)
-    for graph in direct_subgraphs(node):
+    for graph in subgraphs(node):
         yield from captured_values(graph)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphopt.backends.subgraphs import inner_nodes
 from graphopt.errors import ModelError
+from graphopt.ir.walk import inner_nodes
 from graphopt.placement.dependencies import read_values
 from graphopt.placement.place import Region
 

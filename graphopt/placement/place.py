@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from graphopt.backends.inline import can_inline, inline_functions
-from graphopt.backends.subgraphs import inner_nodes
 from graphopt.errors import BackendError
 from graphopt.ir.analyses.flops import model_flops
+from graphopt.ir.walk import inner_nodes
 from graphopt.placement.borders import Borders
 from graphopt.placement.regions import merge_regions
 

@@ -50,17 +50,10 @@ class Scope:
         for index, node in enumerate(graph):
             self._positions[node] = (index,)
             self._add_names(node)
-            for attribute in node.attributes.values():
-                self._own(node, attribute)
+            self._own_subgraphs(node)
 
-    def _own(self, node: ir.Node, attribute: ir.Attr) -> None:
-        if attribute.is_ref():
-            return
-        if attribute.type == ir.AttributeType.GRAPH:
-            self._owner[attribute.as_graph()] = node
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            for graph in attribute.as_graphs():
-                self._owner[graph] = node
+    def _own_subgraphs(self, node: ir.Node) -> None:
+        self._owner.update(dict.fromkeys(walk.subgraphs(node), node))
 
     def _add_names(self, node: ir.Node) -> None:
         if node.name:
@@ -103,8 +96,7 @@ class Scope:
         position = self._positions[old]
         for index, node in enumerate(new):
             self._positions[node] = position if index == 0 else (*position, index)
-            for attribute in node.attributes.values():
-                self._own(node, attribute)
+            self._own_subgraphs(node)
 
     def forget(self, node: ir.Node) -> None:
         """``node`` is no longer in the model."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from graphopt.ir.walk import subgraphs
 from graphopt.rewrite.build import Built
 from graphopt.rewrite.match import Match
 from graphopt.rewrite.scope import Scope
@@ -150,7 +151,7 @@ class Splice:
     def _give_up(self, node: ir.Node) -> list[ir.Value | None]:
         """What a dead node read; what its subgraphs capture is released."""
         read = list(node.inputs)
-        for graph in _subgraphs(node):
+        for graph in subgraphs(node):
             if not self.scope.holds(node, graph):
                 continue
             for inner in graph.all_nodes():
@@ -186,13 +187,3 @@ def _complete(old: ir.Value, new: ir.Value) -> None:
         new.type = old.type
     if new.shape is None and old.shape is not None and not new.is_graph_input():
         new.shape = old.shape.copy()
-
-
-def _subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
-    for attribute in node.attributes.values():
-        if attribute.is_ref():
-            continue
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield attribute.as_graph()
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            yield from attribute.as_graphs()

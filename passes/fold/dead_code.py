@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from graphopt.ir.walk import graphs, nodes
+from graphopt.ir.walk import graphs, nodes, subgraphs
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 
@@ -43,24 +42,14 @@ class DeadCode(Pass):
                 ctx.applied(self.name(), node, "no output depends on it")
                 removed += 1
                 continue
-            for inner in _subgraphs(node):
+            for inner in subgraphs(node):
                 removed += self._sweep(inner, ctx)
         return removed
 
 
-def _subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
-    for attr in node.attributes.values():
-        if attr.is_ref():
-            continue
-        if attr.type == ir.AttributeType.GRAPH:
-            yield attr.as_graph()
-        elif attr.type == ir.AttributeType.GRAPHS:
-            yield from attr.as_graphs()
-
-
 def _release(node: ir.Node) -> None:
     """Give up what the subgraphs of a dead node capture, so that their producers die too."""
-    for graph in _subgraphs(node):
+    for graph in subgraphs(node):
         for inner in graph.all_nodes():
             for index in range(len(inner.inputs)):
                 inner.replace_input_with(index, None)

@@ -20,7 +20,8 @@ def _scalar(value: ir.Value | None) -> float | None:
 
 def _replace_scalar(model: ir.Model, node: ir.Node, index: int, number: float) -> None:
     old = node.inputs[index]
-    assert old is not None and old.const_value is not None
+    assert old is not None
+    assert old.const_value is not None
     array = np.full(tuple(old.const_value.shape.numpy()), number, old.const_value.dtype.numpy())
     name = f"{old.name}_{node.name}_changed"
     fresh = ir.Value(name=name, type=old.type, shape=old.shape, const_value=ir.tensor(array, name=name))
@@ -84,9 +85,9 @@ class ScaleAWeight(Pass):
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
         weights = [
-            node.inputs[1]
-            for node in model.graph
-            if node.op_type == "MatMul" and node.inputs[1] is not None and node.inputs[1].const_value is not None
+            weight
+            for weight in (node.inputs[1] for node in model.graph if node.op_type == "MatMul")
+            if weight is not None and weight.const_value is not None
         ]
         weight = weights[len(weights) // 2]
         tensor = weight.const_value
@@ -101,7 +102,8 @@ class SwapTwoOutputs(Pass):
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
         first, second = (value.producer() for value in model.graph.outputs[:2])
-        assert first is not None and second is not None
+        assert first is not None
+        assert second is not None
         tokens, mask = first.inputs[0], second.inputs[0]
         first.replace_input_with(0, mask)
         second.replace_input_with(0, tokens)

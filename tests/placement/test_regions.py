@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from graphopt.backends.base import Claim
 from graphopt.backends.onnxruntime.runner import make_runner
-from graphopt.backends.subgraphs import inner_nodes
 from graphopt.errors import BackendError
+from graphopt.ir.walk import inner_nodes
 from graphopt.placement.dependencies import predecessors
 from graphopt.placement.extract import extract_region
 from graphopt.placement.place import place

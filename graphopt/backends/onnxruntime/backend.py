@@ -13,8 +13,8 @@ from graphopt.backends.flatten import flatten
 from graphopt.backends.onnxruntime.opset import opset_for_onnxruntime
 from graphopt.backends.onnxruntime.session import FIX, import_onnxruntime
 from graphopt.backends.serialize import serialize
-from graphopt.backends.subgraphs import inner_nodes
 from graphopt.errors import BackendError
+from graphopt.ir.walk import inner_nodes
 
 if TYPE_CHECKING:
     from graphopt.pipeline.pass_base import Pass

@@ -13,8 +13,8 @@ from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavail
 from graphopt.backends.flatten import flatten
 from graphopt.backends.reference.session import import_onnx
 from graphopt.backends.serialize import serialize
-from graphopt.backends.subgraphs import inner_nodes
 from graphopt.errors import BackendError
+from graphopt.ir.walk import inner_nodes
 
 if TYPE_CHECKING:
     from graphopt.pipeline.pass_base import Pass

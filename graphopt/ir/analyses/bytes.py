@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from graphopt.ir.analyses.control import bodies, is_control_flow, trips
+from graphopt.ir import walk
+from graphopt.ir.analyses.control import is_control_flow, trips
 from graphopt.ir.analyses.flops import Bindings
 from graphopt.ir.analyses.sizes import Sizes, constant
 
@@ -101,7 +102,7 @@ def _graph_bytes(graph: ir.Graph, sizes: Sizes) -> ModelTraffic:
     total = unknown = 0
     for node in graph:
         if is_control_flow(node):
-            inner = [_graph_bytes(body, sizes) for body in bodies(node)]
+            inner = [_graph_bytes(body, sizes) for body in walk.subgraphs(node)]
             runs = trips(node, sizes)
             total += (runs or 0) * max((body.total for body in inner), default=0)
             unknown += sum(body.unknown for body in inner) + (runs is None)

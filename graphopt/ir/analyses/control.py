@@ -15,19 +15,6 @@ def is_control_flow(node: ir.Node) -> bool:
     return node.domain in ("", "ai.onnx") and node.op_type in CONTROL_FLOW
 
 
-def bodies(node: ir.Node) -> list[ir.Graph]:
-    """The subgraphs of a node."""
-    found: list[ir.Graph] = []
-    for attr in node.attributes.values():
-        if attr.is_ref():
-            continue
-        if attr.type == ir.AttributeType.GRAPH:
-            found.append(attr.as_graph())
-        elif attr.type == ir.AttributeType.GRAPHS:
-            found.extend(attr.as_graphs())
-    return found
-
-
 def trips(node: ir.Node, sizes: Sizes) -> int | None:
     """Runs of a body: 1 for If, a Loop's constant trip count, the length a Scan scans; None unknown."""
     call = Call(node, sizes)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from graphopt.ir.analyses.control import bodies, is_control_flow, trips
+from graphopt.ir import walk
+from graphopt.ir.analyses.control import is_control_flow, trips
 from graphopt.ir.analyses.formulas.call import Call, Unknown
 from graphopt.ir.analyses.formulas.table import formula_for
 from graphopt.ir.analyses.functions import FunctionBodies
@@ -90,6 +91,6 @@ class _Counter:
             return None
 
     def _control(self, node: ir.Node) -> int | None:
-        counts = [sum(self.node(inner) or 0 for inner in graph) for graph in bodies(node)]
+        counts = [sum(self.node(inner) or 0 for inner in graph) for graph in walk.subgraphs(node)]
         runs = trips(node, self._sizes)
         return None if runs is None else runs * max(counts, default=0)

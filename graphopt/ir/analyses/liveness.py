@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from graphopt.ir.analyses.bytes import is_view
-from graphopt.ir.analyses.control import bodies
 from graphopt.ir.analyses.flops import Bindings
 from graphopt.ir.analyses.sizes import Sizes, constant
+from graphopt.ir.walk import subgraphs
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _graph(graph: ir.Graph, sizes: Sizes) -> Liveness:
         # A node without readers still writes its results: they are alive while it runs.
         written = [v for v in node.outputs if v.name or v.uses()]
         live += sum(hold(value) for value in written if constant(value) is None)
-        inner = [_graph(subgraph, sizes) for subgraph in bodies(node)]
+        inner = [_graph(subgraph, sizes) for subgraph in subgraphs(node)]
         unknown += sum(body.unknown for body in inner)
         along.append(live + max((body.peak_bytes for body in inner), default=0))
         live -= sum(held.pop(value, 0) for value in dying.get(index, ()))
@@ -112,7 +112,7 @@ def _last_uses(graph: ir.Graph, nodes: list[ir.Node], roots: dict[ir.Value, ir.V
 
 def _reads(node: ir.Node) -> set[ir.Value]:
     found = {value for value in node.inputs if value is not None}
-    for subgraph in bodies(node):
+    for subgraph in subgraphs(node):
         found.update(subgraph.outputs)
         for inner in subgraph.all_nodes():
             found.update(value for value in inner.inputs if value is not None)

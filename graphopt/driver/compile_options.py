@@ -1,0 +1,60 @@
+"""CompileOptions: what a person can ask of one compile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from graphopt.driver.opt import DEFAULT_LEVEL
+
+if TYPE_CHECKING:
+    from graphopt.driver.opt import Constants
+    from graphopt.equality.oracle import Inputs
+    from graphopt.pipeline.instrument import Instrument
+
+EqualityMode = Literal["default", "relaxed", "off"]
+DEFAULT_MEASURE_SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What a person can ask of one compile.
+
+    Attributes:
+        target: ``cpu``, ``cpu:avx2``, a named target ….
+        level: 0 to 3; which passes run when ``passes`` is None.
+        passes: a pipeline string, or passes.
+        disabled: passes or groups to leave out.
+        shapes: fixed input shapes, as texts or ``{input: dims}``.
+        constants: inputs frozen to a value.
+        inputs: the person's own feeds, for equality and measurement: an ``.npz`` path, a mapping or
+            several mappings; None derives them from the graph.
+        threads: intra-op threads; None takes what affinity and the container allow.
+        equality: ``default``, ``relaxed`` (32 times the noise floor) or ``off``.
+        measure: race the result against the input, and never ship a slower one.
+        measure_each: also measure what each pass is worth.
+        measure_seconds: budget of one comparison of two engines.
+        strict: a node that falls back to another backend is an error.
+        replay: an earlier artifact whose decisions are repeated without measuring.
+        instruments: watchers of the pipeline.
+        progress: called with one line when a stage begins.
+    """
+
+    target: str = "cpu"
+    level: int = DEFAULT_LEVEL
+    passes: str | Sequence[object] | None = None
+    disabled: tuple[str, ...] = ()
+    shapes: Sequence[str] | Mapping[str, Sequence[int | str]] | None = None
+    constants: Constants | None = None
+    inputs: Inputs | None = None
+    threads: int | None = None
+    equality: EqualityMode = "default"
+    measure: bool = True
+    measure_each: bool = False
+    measure_seconds: float = DEFAULT_MEASURE_SECONDS
+    strict: bool = False
+    replay: str | os.PathLike[str] | None = None
+    instruments: Sequence[Instrument] = ()
+    progress: Callable[[str], None] | None = None
