@@ -80,7 +80,13 @@ def _types(op_type: str, version: int) -> tuple[tuple[frozenset[str], ...], tupl
     return inputs, tuple(frozenset(p.types) for p in found.outputs)
 
 
-_SPELLINGS = {"FLOAT": "float", "DOUBLE": "double", "FLOAT16": "float16", "BFLOAT16": "bfloat16", "BOOL": "bool"}
+_SPELLINGS = {
+    "FLOAT": "float",
+    "DOUBLE": "double",
+    "FLOAT16": "float16",
+    "BFLOAT16": "bfloat16",
+    "BOOL": "bool",
+}
 
 
 def _type_name(value: ir.Value) -> str:
