@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 INPUT = "input"
 OPTIMISED = "optimised"
 _MOST_ABLATIONS = 8
+_INCONCLUSIVE = 0.1
+"""A/A noise above which "as fast as the input" would claim too much."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,10 @@ def _without_each(
 def _sentence(ratio: Ratio) -> str:
     if ratio.verdict == "faster":
         return f"{ratio.median:.3f}x the speed of the input"
+    if ratio.noise > _INCONCLUSIVE:
+        return (
+            f"not told apart from the input: this machine is too busy to measure on (noise {ratio.noise:.0%})"
+        )
     return f"as fast as the input within the noise ({ratio.noise:.1%})"
 
 
