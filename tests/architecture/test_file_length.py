@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.architecture.tracked import ROOT, tracked_files
 
-LIMITS = {".py": 400, ".cpp": 500, ".cc": 500, ".h": 500, ".cu": 500}
+LIMITS = {".py": 450, ".cpp": 500, ".cc": 500, ".h": 500, ".cu": 500}
 # Tables of data, not ideas.
 EXEMPT = {"benchmarks/zoo/catalog.py"}
 
