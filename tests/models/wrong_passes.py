@@ -110,5 +110,4 @@ class SwapTwoOutputs(Pass):
         return True
 
 
-
 ALL_WRONG = (DropTheMask, CutTheRootOfTwo, ChangeTheEpsilon, ScaleAWeight, SwapTwoOutputs)
