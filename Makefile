@@ -2,7 +2,7 @@
 # make test   the whole suite
 # make lint   ruff, mypy --strict, the import contract, the naming contract
 # make bench  graphopt beside its peers, one process per engine (quiet machine, a few minutes)
-# make soak   the long property tests
+# make soak   the long property tests, which `make test` leaves out
 # make clean  remove everything these made, except the fetched models
 #
 # Needs Python 3.11 or later and a C++ compiler. CMake comes from the package index if it is missing.
@@ -36,7 +36,7 @@ test: $(VENV)/.dev zoo
 	$(BIN)/pytest -m "timing and not soak and not gpu" || [ $$? -eq 5 ]
 
 soak: $(VENV)/.dev zoo
-	$(BIN)/pytest -m soak
+	$(BIN)/pytest -m soak || [ $$? -eq 5 ]
 
 # In CI a model that cannot be fetched is a failure; elsewhere its tests are skipped and say why.
 zoo: | $(VENV)/.cpu
