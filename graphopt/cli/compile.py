@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,9 +80,11 @@ def compile_(
     graphopt compile model.onnx --target cpu -o model.gopt
     graphopt compile model.onnx --shape x:1x3x224x224 --const sr=16000 --inputs in.npz
     """
-    from graphopt.cli.watch import time_table, watchers
+    from graphopt.cli.watch import note_remarks, time_table, watchers
     from graphopt.driver.compile import compile_model
 
+    # Candidates are opened under temporary names; what matters about them is in the report.
+    logging.getLogger("graphopt").setLevel(logging.ERROR)
     instruments = watchers(
         print_before_all=print_before_all,
         print_after_all=print_after_all,
@@ -115,8 +118,7 @@ def compile_(
     if time_passes:
         note(time_table(done.report.effects))
     if verbose:
-        for remark in done.report.remarks:
-            note(f"{remark.kind}: {remark.pass_name}: {remark.node}: {remark.reason}")
+        note_remarks(done.report.remarks)
     if as_json:
         print_json({"artifact": str(done.path), **done.report.to_json()})
     elif not quiet:

@@ -52,7 +52,7 @@ def opt(
     graphopt opt in.onnx -o out.onnx
     graphopt opt in.onnx -p "canonical,fold-constants,dead-code" --print-after-all --time-passes
     """
-    from graphopt.cli.watch import effect_table, time_table, watchers
+    from graphopt.cli.watch import effect_table, note_remarks, time_table, watchers
     from graphopt.driver import opt as driver
     from graphopt.driver.runners import evaluator
     from graphopt.ir.save import save_model
@@ -81,8 +81,7 @@ def opt(
         click.echo(effect_table(done.effects))
         click.echo(_operator_table(before, _operators(done.model)))
     if verbose:
-        for remark in done.remarks:
-            note(f"{remark.kind}: {remark.pass_name}: {remark.node}: {remark.reason}")
+        note_remarks(done.remarks)
 
 
 def _operators(model: ir.Model) -> Counter[str]:

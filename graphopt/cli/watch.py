@@ -10,7 +10,7 @@ from graphopt.cli.output import note, table
 
 if TYPE_CHECKING:
     from graphopt.pipeline.instrument import Instrument
-    from graphopt.pipeline.records import Effect
+    from graphopt.pipeline.records import Effect, Remark
 
 
 def watchers(
@@ -30,6 +30,13 @@ def watchers(
     if before != frozenset() or after != frozenset():
         found.append(TextDump(note, before=before, after=after))
     return tuple(found)
+
+
+def note_remarks(remarks: Iterable[Remark]) -> None:
+    """Print what passes said, one line each, on stderr."""
+    for remark in remarks:
+        parts = (remark.kind, remark.pass_name, remark.rule, remark.node, remark.reason)
+        note(": ".join(str(part) for part in parts if part))
 
 
 def time_table(effects: Sequence[Effect]) -> str:

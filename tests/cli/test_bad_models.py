@@ -47,6 +47,12 @@ def test_the_failure_is_json_when_asked(tmp_path: Path, graphopt: Run) -> None:
     assert error["hint"]
 
 
+@pytest.mark.parametrize("target", ["nowhere", "cpu:nowhere", "cuda:sm_1"])
+def test_an_unknown_target(target: str, folder: Path, graphopt: Run) -> None:
+    graphopt("compile", "tiny.onnx", "--target", target, cwd=folder).fails(1, target.rpartition(":")[2])
+    assert not (folder / "tiny.gopt").exists()
+
+
 def test_twenty_thousand_nodes_in_a_chain(tmp_path: Path, graphopt: Run) -> None:
     """Deep is not broken: nothing may recurse over the length of a model."""
     chain(tmp_path / "model.onnx", 20_000)
