@@ -117,7 +117,7 @@ def plan_dims(model: ir.Model, roles: Sequence[Role]) -> DimPlan:
 
 
 def _group(role: Role, axis: int) -> str:
-    return role.port.name if role.kind is Kind.IMAGE and axis >= 2 else ""
+    return role.port.name if role.kind is Kind.IMAGE and axis not in (0, role.channels) else ""
 
 
 def _sizes(role: Role, axis: int, name: str, constants: Sequence[int]) -> tuple[int, ...]:
@@ -138,7 +138,7 @@ def _sizes(role: Role, axis: int, name: str, constants: Sequence[int]) -> tuple[
 
 def _likely(role: Role, axis: int, rank: int, name: str) -> tuple[int, ...]:
     if role.kind is Kind.IMAGE:
-        return _CHANNELS if axis == 1 and rank == 4 else _SPATIAL
+        return _CHANNELS if axis == role.channels and rank == 4 else _SPATIAL
     if role.kind in (Kind.INDEX, Kind.MASK, Kind.BIAS) or any(
         w in name for w in ("seq", "len", "time", "token")
     ):

@@ -46,6 +46,7 @@ class Role:
         words: TEXT: the vocabulary.
         peak: IMAGE, AUDIO, REAL: the size of typical values (255 for raw pixels).
         required: (axis, the sizes that the weights it meets allow), several when branches differ.
+        channels: IMAGE: the axis of its channels; height and width are the two axes besides it and the batch.
     """
 
     port: Port
@@ -55,6 +56,7 @@ class Role:
     words: tuple[str, ...] = ()
     peak: float = 1.0
     required: Required = ()
+    channels: int = 1
 
 
 _INTEGERS = (ir.DataType.INT32, ir.DataType.INT64, ir.DataType.INT16, ir.DataType.UINT16,
@@ -63,6 +65,7 @@ _STATE_NAMES = ("state", "hidden", "past", "cache", "memory", "carry")
 _AUDIO_NAMES = ("audio", "wav", "speech", "pcm", "waveform", "signal")
 _LENGTH_NAMES = ("length", "_len", "lens", "num_", "count")
 _DEFAULT_HIGH = 10
+_CHANNELS = (1, 3, 4)
 
 
 def roles(model: ir.Model) -> tuple[Role, ...]:
@@ -144,15 +147,24 @@ def _float_role(port: Port, facts: Facts, required: Required) -> Role:
         return Role(port, Kind.STATE, required=required)
     if facts.positive or (rank is not None and rank <= 1):
         return Role(port, Kind.POSITIVE, required=required)
-    if rank == 4 and (facts.pooled_images or _channels(port) in (1, 3, 4)):
-        return Role(port, Kind.IMAGE, peak=facts.peak, required=required)
+    channels = _channels(port, required)
+    if rank == 4 and (facts.pooled_images or _size(port, channels) in _CHANNELS):
+        return Role(port, Kind.IMAGE, peak=facts.peak, required=required, channels=channels)
     if facts.signals or _named(port, _AUDIO_NAMES) or _is_long(port):
         return Role(port, Kind.AUDIO, peak=facts.peak, required=required)
     return Role(port, Kind.REAL, peak=facts.peak, required=required)
 
 
-def _channels(port: Port) -> object:
-    return None if port.dims is None else port.dims[1]
+def _channels(port: Port, required: Required) -> int:
+    """The channel axis of an image: last where the weights or the declared sizes say so, else 1."""
+    demanded = {axis for axis, _ in required}
+    if 1 in demanded or _size(port, 1) in _CHANNELS:
+        return 1
+    return 3 if 3 in demanded or _size(port, 3) in _CHANNELS else 1
+
+
+def _size(port: Port, axis: int) -> object:
+    return None if port.dims is None or axis >= len(port.dims) else port.dims[axis]
 
 
 def _is_long(port: Port) -> bool:

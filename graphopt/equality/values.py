@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -121,6 +121,10 @@ def _positive(draw: Draw) -> Float64:
 
 def _image(draw: Draw) -> Float64:
     """Noise, a page with dark marks, or a smooth gradient; within ±2, or 0 to 1 for raw pixels."""
+    if draw.role.channels == 3 and len(draw.shape) == 4:
+        planes = tuple(draw.shape[axis] for axis in (0, 3, 1, 2))
+        first = replace(draw, shape=planes, role=replace(draw.role, channels=1))
+        return np.moveaxis(_image(first), 1, 3)
     if len(draw.shape) < 2 or draw.variant % 3 == 0:
         picture = _reals(draw)
     elif draw.variant % 3 == 1:

@@ -137,6 +137,22 @@ def test_logarithms_get_positive_values():
     assert all(np.isfinite(outputs["y"]).all() for outputs in oracle.outputs)
 
 
+def test_channels_last_are_told_from_heights_and_widths():
+    """As TensorFlow lays images out: the weights say that the last axis has three."""
+    text = """m (float[N, H, W, 3] x) => (float[A, B, C, D] y) {
+        t = Transpose<perm = [0, 3, 1, 2]>(x)
+        c = Conv(t, w)
+        p = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(c)
+        y = Conv(p, v)
+    }"""
+    original = model(text, {"w": floats(4, 3, 3, 3), "v": floats(2, 4, 3, 3, seed=1)})
+    role = roles(original)[0]
+    assert (role.kind, role.channels) == (Kind.IMAGE, 3)
+    shapes = {feed.values["x"].shape for feed in prepare(original).feeds}
+    assert len(shapes) == 2
+    assert all(height >= 32 and width >= 32 and depth == 3 for _, height, width, depth in shapes)
+
+
 def test_raw_pixels_are_recognised():
     text = "m (float[1, 3, 8, 8] x) => (float[1, 3, 8, 8] y) {\n y = Div(x, d)\n}"
     role = role_of(text, {"d": np.float32(255)})
