@@ -119,6 +119,8 @@ class _Inliner:
         """
         added: list[ir.Node] = []
         for output, result in zip(call.outputs, results, strict=False):
+            if not output.name:  # the caller omitted it
+                continue
             if result is None:
                 raise ModelError(
                     f"node '{call.name}' returns an input as '{output.name}' that it was not given"

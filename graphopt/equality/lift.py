@@ -8,6 +8,7 @@ constants (quantised LSTMs do), so what they read stays inside.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -45,8 +46,21 @@ def inlined(model: ir.Model) -> ir.Model:
     """A clone without local functions; weights are shared."""
     clone = model.clone()
     if clone.functions:
+        _name_omitted_outputs(clone)
         InlinePass()(clone)
     return clone
+
+
+def _name_omitted_outputs(model: ir.Model) -> None:
+    """Name the outputs that calls of functions leave out: inlining hands them to the nodes of the body."""
+    bodies = (model.graph, *model.functions.values())
+    nodes = [node for body in bodies for node in body.all_nodes()]
+    taken = {output.name for node in nodes for output in node.outputs}
+    fresh = (name for name in map("omitted_{}".format, itertools.count()) if name not in taken)
+    for node in nodes:
+        if node.op_identifier() in model.functions:
+            for output in node.outputs:
+                output.name = output.name or next(fresh)
 
 
 def lift(model: ir.Model, *, feed_weights: bool = True) -> Lifted:

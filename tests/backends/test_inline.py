@@ -184,3 +184,18 @@ g (float[300] x, bool c) => (float[300] y) {
     for condition in (True, False):
         feeds = {"x": np.ones(300, np.float32), "c": np.array(condition)}
         np.testing.assert_array_equal(plain_run(flat, feeds)["y"], plain_run(model, feeds)["y"])
+
+
+def test_a_call_may_leave_out_any_output():
+    """An omitted output must not take its name, which is empty, to the node that computes it."""
+    for outputs, kept in (('"", z', "z"), ("y", "y")):
+        proto = onnx.parser.parse_model(
+            HEAD
+            + f"g (float[N] x, float[N] b) => (float[N] {kept}) {{ {outputs} = local.scale(x, b) }}"
+            + FUNCTIONS
+        )
+        model = ir.from_proto(proto)
+        inline_functions(model)
+        assert all(output.name for node in model.graph for output in node.outputs)
+        session = open_session(ir.to_proto(model).SerializeToString(), new_options(threads=1, optimise=False))
+        assert [info.name for info in session_outputs(session)] == [kept]

@@ -85,3 +85,15 @@ def test_other_domains_keep_their_constants():
     moved = run.jittered(np.random.default_rng(0))
     x = np.ones((2, 16), np.float32)
     assert not np.array_equal(moved({"x": x})["y"], run.run({"x": x})["y"])
+
+
+def test_outputs_that_a_call_leaves_out_get_a_name():
+    proto = onnx.parser.parse_model(
+        """<ir_version: 9, opset_import: ["" : 20, "local" : 1]>
+        m (float[N, 16] x) => (float[N, 16] y) { y, "" = local.pair(x) }
+        <domain: "local", opset_import: ["" : 20]> pair (x) => (a, b) { a = Abs(x) b = Neg(a) }"""
+    )
+    flat = inlined(ir.from_proto(proto))
+    assert all(output.name for node in flat.graph for output in node.outputs)
+    x = floats(2, 16)
+    assert unoptimised(flat).run({"x": x})["y"].tobytes() == np.abs(x).tobytes()
