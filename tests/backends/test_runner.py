@@ -1,5 +1,6 @@
 """The ONNX Runtime runner: weights injected, overridden, jittered; errors in one line that name the node."""
 
+import functools
 import gc
 import threading
 
@@ -12,6 +13,7 @@ from graphopt.backends.onnxruntime.backend import OnnxRuntimeBackend
 from graphopt.backends.onnxruntime.messages import one_line
 from graphopt.backends.onnxruntime.runner import make_runner
 from graphopt.backends.reference.runner import make_runner as make_reference
+from graphopt.equality.oracle import Oracle
 from graphopt.errors import BackendError, FeedError
 
 HEAD = '<ir_version: 10, opset_import: ["" : 21]>\n'
@@ -40,6 +42,31 @@ def test_weights_of_every_dtype_reach_the_session(dtype, optimise):
     array = np.ones(2000, getattr(ml_dtypes, dtype) if known else dtype)
     runner = make_runner(weighted(array), optimise=optimise, threads=1)
     np.testing.assert_array_equal(runner.run({"x": X})["y"], X + 1)
+
+
+def test_four_bit_weights_meet_activations_that_keep_their_precision():
+    """ONNX Runtime's own fusion rounds the activations to int8 unless it is told not to."""
+    rng = np.random.default_rng(0)
+    model = ir.from_onnx_text(
+        HEAD
+        + """g (float[N, 32] x) => (float[N, 32] y) {
+            wf = DequantizeLinear <axis = 0, block_size = 16> (w, scales)
+            y = MatMul(x, wf)
+        }"""
+    )
+    weights = rng.integers(-8, 8, (32, 32)).astype(ml_dtypes.int4)
+    for name, tensor in (
+        ("w", ir.Tensor(weights, name="w")),
+        ("scales", ir.tensor(rng.uniform(0.01, 1, (2, 32)).astype(np.float32), name="scales")),
+    ):
+        value = ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=tensor.shape)
+        model.graph.register_initializer(value)
+        for node in model.graph:
+            for index, old in enumerate(node.inputs):
+                if old is not None and old.name == name:
+                    node.replace_input_with(index, value)
+    oracle = Oracle.prepare(model, functools.partial(make_runner, optimise=False, threads=1))
+    assert oracle.judge(make_runner(model, threads=1)).equal
 
 
 def test_four_bit_weights_reach_the_session():

@@ -44,6 +44,8 @@ def new_options(*, threads: int, optimise: bool, config: Mapping[str, str] | Non
     # Idle threads spin for this long, then sleep: calls in quick succession find them awake, and
     # whatever runs next finds the cores free. Stopping at once costs small models a few percent.
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_MICROSECONDS))
+    # Where int4 weights meet a product the runtime would round the activations to int8 of its own accord.
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
     for key, value in (config or {}).items():
         options.add_session_config_entry(key, value)
     return options
