@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
 import sys
 import tempfile
 import traceback
@@ -15,6 +14,7 @@ from typing import Any
 
 import click
 
+from graphopt.cli.signals import Terminated, settle
 from graphopt.errors import (
     ArtifactError,
     BackendError,
@@ -44,10 +44,6 @@ _LEAST_ADDRESS_SPACE = 512 << 20
 _MEMORY_HINT = "raise the memory limit, or use a machine with more memory"
 
 
-class Terminated(BaseException):
-    """Somebody sent SIGTERM: unwind, so that nothing half-written stays behind."""
-
-
 _USUAL_HINTS: tuple[tuple[type[GraphoptError], str], ...] = (
     (ArtifactError, "compile the model again: graphopt compile MODEL.onnx -o MODEL.gopt"),
     (BackendError, "graphopt doctor shows what can run here"),
@@ -61,15 +57,6 @@ _USUAL_HINTS: tuple[tuple[type[GraphoptError], str], ...] = (
 
 # Ends that are nobody's mistake: a traceback would say nothing.
 _PLAIN = (click.ClickException, click.Abort, KeyboardInterrupt, Terminated)
-
-
-def unwind_on_sigterm() -> None:
-    """Turn SIGTERM into an exception; call it from the main thread."""
-
-    def terminate(*_: object) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
 
 
 def guard(command: click.Command, arguments: Sequence[str]) -> int:
@@ -90,6 +77,7 @@ def guard(command: click.Command, arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return _broken_pipe()
     except BaseException as error:
+        settle()
         if debug and not isinstance(error, _PLAIN):
             traceback.print_exc()
         return _report(error, words, as_json)

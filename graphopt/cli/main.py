@@ -13,12 +13,13 @@ from graphopt.cli.bench import bench
 from graphopt.cli.bisect import bisect
 from graphopt.cli.compile import compile_
 from graphopt.cli.doctor import doctor
-from graphopt.cli.failures import guard, unwind_on_sigterm
+from graphopt.cli.failures import guard
 from graphopt.cli.inspect import inspect
 from graphopt.cli.opt import opt
 from graphopt.cli.pack import pack
 from graphopt.cli.passes import passes
 from graphopt.cli.run import run
+from graphopt.cli.signals import unwind_on_signals
 from graphopt.cli.verify import verify
 
 # In the order in which a person meets them.
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: without the program's name; None for those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    unwind_on_sigterm()
+    unwind_on_signals()
     sys.exit(guard(graphopt, words))
 
 

@@ -135,7 +135,8 @@ def test_a_stopped_compile_leaves_nothing(number: int, code: int, folder: Path) 
         time.sleep(0.05)
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == code, err
+    # CPython may end itself by the signal after an interrupt that was handled; shells show 130 for both.
+    assert process.returncode in {code, -number}, err
     assert err.count("\n") == 1
     assert out == ""
     assert sorted(path.name for path in folder.iterdir()) == before
