@@ -139,7 +139,7 @@ def _without_each(
 
 
 def _lost(ratio: Ratio) -> bool:
-    """Whether a candidate must not be shipped: measurably slower, or far slower on a machine too busy to tell."""
+    """Whether a candidate must not be shipped: slower by measure, or far slower on too busy a machine."""
     far_slower = ratio.high < 1 / (1 + _INCONCLUSIVE)
     return ratio.verdict == "slower" or (ratio.noise > _INCONCLUSIVE and far_slower)
 
