@@ -255,7 +255,7 @@ def _replace(value: ir.Value, array: Array, ctx: PassContext) -> None:
     graph = node.graph
     assert isinstance(graph, ir.Graph)  # functions hold no foldable constants: nothing is lifted there
     name = value.name
-    tensor = ir.tensor(np.ascontiguousarray(array), dtype=value.dtype, name=name)
+    tensor = ir.tensor(np.asarray(array, order="C"), dtype=value.dtype, name=name)
     constant = ir.Value(
         name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape.numpy()), const_value=tensor
     )

@@ -204,3 +204,15 @@ def test_initializers_of_equal_bytes_merge_and_equal_values_of_other_types_do_no
     )
     _optimise(model, MergeDuplicates())
     assert sorted(model.graph.initializers) == ["a", "c"]
+
+
+def test_a_folded_scalar_stays_a_scalar():
+    """Range, Dropout and others refuse one element in a row where they want a number."""
+    model = _model(
+        """g (float[4] x) => (int64[N] r) <int64[2] sizes = {5, 6}, int64 zero = {0}, int64 one = {1}>
+        { k = Gather(sizes, zero) r = Range(zero, k, one) }"""
+    )
+    _optimise(model, FoldConstants(), DeadCode())
+    assert _ops(model) in ([], ["Range"])
+    assert all(v.const_value.shape.rank() == 0 for n, v in model.graph.initializers.items() if n == "k")
+    np.testing.assert_array_equal(_run(model, x=np.zeros(4, np.float32))[0], np.arange(5))
