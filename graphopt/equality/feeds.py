@@ -16,7 +16,7 @@ from graphopt.equality.dims import DimPlan, Variable, plan_dims
 from graphopt.equality.feedset import FeedSet
 from graphopt.equality.jittered import Run
 from graphopt.equality.lift import inlined
-from graphopt.equality.roles import Kind, Role, roles
+from graphopt.equality.roles import Kind, Role, plain_counts, roles, with_ranks
 from graphopt.equality.tolerance import is_float
 from graphopt.equality.values import Draw, make_values
 from graphopt.errors import BackendError, FeedError
@@ -35,6 +35,7 @@ _SEARCH_SECONDS = 60.0
 """A search for sizes that has found nothing by then gives up."""
 
 CONSTANT = "the same for every set of inputs tried"
+PLAIN = "the model ran only with integer inputs that are all ones"
 EMPTY = "all zeros, NaN or infinite for every set of inputs tried"
 
 
@@ -90,8 +91,7 @@ def derive_feeds(model: ir.Model, run: Run, *, value_sets: int = 3, seed: int = 
     all_roles = roles(flat)
     if not all_roles:
         value_sets = 1
-    maker = _Maker(plan_dims(flat, all_roles), run, seed)
-    settings, notes = _settings(maker, all_roles, value_sets)
+    maker, settings, notes = _first_that_runs(flat, all_roles, run, value_sets, seed)
     done = _best_scale(maker, settings[0], value_sets)
     primary = len(done)
     for setting in settings[1:]:
@@ -131,6 +131,26 @@ class _Maker:
             for role in setting.roles
         }
         return FeedSet(f"set {variant}", values)
+
+
+def _first_that_runs(
+    flat: ir.Model, all_roles: tuple[Role, ...], run: Run, value_sets: int, seed: int
+) -> tuple[_Maker, list[Setting], tuple[str, ...]]:
+    """The settings found with the likeliest ranks and values; plainer values when none runs."""
+    problem: FeedError | None = None
+    for plain in (False, True):
+        for candidate in with_ranks(plain_counts(all_roles) if plain else all_roles):
+            if plain and candidate == all_roles:
+                continue
+            maker = _Maker(plan_dims(flat, candidate), run, seed)
+            try:
+                settings, notes = _settings(maker, candidate, value_sets)
+            except FeedError as error:
+                problem = problem or error
+                continue
+            return maker, settings, (*notes, *((PLAIN,) if plain else ()))
+    assert problem is not None
+    raise problem
 
 
 def _settings(

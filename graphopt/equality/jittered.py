@@ -73,7 +73,7 @@ class JitteredModel:
         return {
             name: array
             if name in self._lifted.steady_inputs or holds_exact_values(array, is_input=True)
-            else jitter(np.ascontiguousarray(array), rng)
+            else jitter(np.asarray(array, order="C"), rng)
             for name, array in feeds.items()
         }
 

@@ -197,6 +197,12 @@ def _learn_recurrence(facts: Facts, track: Track, use: Use) -> None:
         facts.require(track.axis(2), weights[2])
 
 
+def _learn_region(facts: Facts, _track: Track, use: Use) -> None:
+    """Regions name the image of the batch they lie in: the first is always there."""
+    if use.index == 2:
+        facts.index_below(1)
+
+
 def _learn_trees(facts: Facts, track: Track, use: Use) -> None:
     columns = use.node.attributes.get("nodes_featureids")
     if columns is not None:
@@ -241,6 +247,7 @@ _LEARNERS: dict[str, Callable[[Facts, Track, Use], None]] = {
     "LSTM": _learn_recurrence,
     "GRU": _learn_recurrence,
     "RNN": _learn_recurrence,
+    "RoiAlign": _learn_region,
     "Reshape": _learn_size,
     "Expand": _learn_size,
     "Tile": _learn_size,

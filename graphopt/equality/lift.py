@@ -53,8 +53,9 @@ def inlined(model: ir.Model) -> ir.Model:
 
 def _name_omitted_outputs(model: ir.Model) -> None:
     """Name the outputs that calls of functions leave out: inlining hands them to the nodes of the body."""
-    bodies = (model.graph, *model.functions.values())
-    nodes = [node for body in bodies for node in body.all_nodes()]
+    nodes = list(model.graph.all_nodes())
+    for function in model.functions.values():
+        nodes += function.all_nodes()
     taken = {output.name for node in nodes for output in node.outputs}
     fresh = (name for name in map("omitted_{}".format, itertools.count()) if name not in taken)
     for node in nodes:

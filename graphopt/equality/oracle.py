@@ -175,10 +175,17 @@ def _references(found: DerivedFeeds, quantised: bool) -> dict[str, OutputFloor]:
 
 
 def _unsteady(original: JitteredModel, found: DerivedFeeds) -> tuple[str, ...]:
-    """The outputs that differ between two runs of the original on the same feed."""
-    again = original.run(found.feeds[0].values)
-    first = found.outputs[0]
-    return tuple(name for name, y in first.items() if name not in again or not same_bits(y, again[name]))
+    """The outputs that differ between two runs of the original on the same feed.
+
+    Every setting is asked: randomness may need a batch, or the other branch, to show.
+    """
+    unsteady: dict[str, None] = {}
+    for index in (0, *range(found.primary, len(found.feeds))):
+        again = original.run(found.feeds[index].values)
+        for name, y in found.outputs[index].items():
+            if name not in again or not same_bits(y, again[name]):
+                unsteady[name] = None
+    return tuple(unsteady)
 
 
 def _jitter(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import onnx_ir as ir
@@ -66,6 +67,7 @@ _AUDIO_NAMES = ("audio", "wav", "speech", "pcm", "waveform", "signal")
 _LENGTH_NAMES = ("length", "_len", "lens", "num_", "count")
 _DEFAULT_HIGH = 10
 _CHANNELS = (1, 3, 4)
+_RANKS = (2, 4, 3, 1, 0)
 
 
 def roles(model: ir.Model) -> tuple[Role, ...]:
@@ -77,6 +79,29 @@ def roles(model: ir.Model) -> tuple[Role, ...]:
     flow = Flow(model)
     by_name = {value.name or "": value for value in model.graph.inputs}
     return tuple(_role(port, gather_facts(by_name[port.name], flow)) for port in inputs(model))
+
+
+def with_ranks(found: tuple[Role, ...]) -> Iterator[tuple[Role, ...]]:
+    """The roles, with each likely rank in turn for the inputs that declare none."""
+    if all(role.port.dims is not None for role in found):
+        yield found
+        return
+    for rank in _RANKS:
+        yield tuple(
+            role
+            if role.port.dims is not None
+            else replace(role, port=replace(role.port, dims=(None,) * rank), kind=_kind_of_rank(role, rank))
+            for role in found
+        )
+
+
+def _kind_of_rank(role: Role, rank: int) -> Kind:
+    return Kind.IMAGE if rank == 4 and role.kind is Kind.REAL else role.kind
+
+
+def plain_counts(found: tuple[Role, ...]) -> tuple[Role, ...]:
+    """The roles with every integer of no known meaning one: counts of several inputs then agree."""
+    return tuple(replace(role, high=2) if role.kind is Kind.INTEGER else role for role in found)
 
 
 def _role(port: Port, facts: Facts) -> Role:

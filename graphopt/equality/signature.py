@@ -80,7 +80,7 @@ def _kind(type_: ir.TypeProtocol | None) -> str:
 
 def _dim(dim: int | ir.SymbolicDim) -> Dim:
     if isinstance(dim, int):
-        return dim if dim > 0 else None
+        return dim if dim >= 0 else None
     name = str(dim.value) if dim.value is not None else ""
     return None if _MEANINGLESS.fullmatch(name) else name
 

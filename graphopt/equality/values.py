@@ -44,7 +44,9 @@ def make_values(draw: Draw) -> Array:
     dtype = role.port.numpy_dtype()
     if role.kind in _FLOATS:
         # Through float32 first: numpy cannot cast float64 to every 8-bit float.
-        return (values.astype(np.float64) * (role.peak * draw.scale)).astype(np.float32).astype(dtype)
+        scaled = values.astype(np.float64) * (role.peak * draw.scale)
+        # NumPy makes a product without axes a scalar, which is no array.
+        return np.asarray(np.asarray(scaled, np.float32).astype(dtype))
     return values.astype(dtype)
 
 

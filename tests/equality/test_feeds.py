@@ -228,3 +228,50 @@ def test_damaged_feed_files_are_refused_in_one_line(tmp_path, content):
     with pytest.raises(FeedError) as caught:
         load_feeds(tmp_path / "in.npz")
     assert "\n" not in str(caught.value)
+
+
+def test_an_empty_axis_stays_empty():
+    original = model("m (float[2, 3] x, float[0, 3] e) => (float[2, 3] y) {\n y = Concat<axis = 0>(x, e)\n}")
+    assert {feed.values["e"].shape for feed in prepare(original).feeds} == {(0, 3)}
+
+
+def test_regions_lie_in_the_first_image():
+    text = """m (float[1, 2, 8, 8] x, float[R, 4] boxes, int64[R] image) => (float[R, 2, 2, 2] y) {
+        y = RoiAlign<output_height = 2, output_width = 2>(x, boxes, image)
+    }"""
+    assert not any(feed.values["image"].any() for feed in prepare(model(text)).feeds)
+
+
+@pytest.mark.parametrize(
+    ("body", "weights", "rank"),
+    [
+        ("y = MatMul(x, w)", {"w": floats(8, 4)}, 2),
+        ("y = Conv(x, w)", {"w": floats(4, 3, 3, 3)}, 4),
+        ("y = Neg(x)", {}, 2),
+    ],
+)
+def test_an_undeclared_rank_is_found(body, weights, rank):
+    proto = onnx.parser.parse_model(
+        f'<ir_version: 9, opset_import: ["" : 20]> m (float[N] x) => (float[M] y) {{ {body} }}'
+    )
+    proto.graph.input[0].type.tensor_type.ClearField("shape")
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    for name, array in weights.items():
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    assert prepare(ir.from_proto(proto)).feeds[0].values["x"].ndim == rank
+
+
+def test_counts_that_must_agree_fall_back_to_ones():
+    """Durations of two inputs that have to sum to the same: no random values do, ones do."""
+    text = """m (int64[N] a, int64[N] b, float[N] x) => (float[T] y) {
+        ta = ReduceSum<keepdims = 0>(a)
+        tb = ReduceSum<keepdims = 0>(b)
+        ra = Range(zero, ta, one)
+        rb = Range(zero, tb, one)
+        both = Add(ra, rb)
+        f = Cast<to = 1>(both)
+        y = Add(f, x)
+    }"""
+    oracle = prepare(model(text, {"zero": np.int64(0), "one": np.int64(1)}))
+    assert (oracle.feeds[0].values["a"] == 1).all()
+    assert any("all ones" in note for note in oracle.notes)

@@ -267,3 +267,26 @@ def test_feeds_that_do_not_fit_are_refused_in_one_line(feeds, message):
 def test_too_few_jitters_are_refused():
     with pytest.raises(UsageError, match="at least 5"):
         prepare(perceptron(), jitters=2)
+
+
+def test_randomness_that_only_a_batch_shows_is_found():
+    """Of one row nothing is left to drop: the first shape looks steady, the second does not."""
+    original = model(
+        """m (float[N, 16] x) => (float[N, 16] y, float[N, 16] z) {
+            mean = ReduceMean(x, zero)
+            centred = Sub(x, mean)
+            noise = RandomNormalLike(x)
+            y = Mul(centred, noise)
+            z = MatMul(x, w)
+        }""",
+        {"zero": np.array([0], np.int64), "w": floats(16, 16)},
+    )
+    assert prepare(original).not_checkable == ("y",)
+
+
+def test_scalar_inputs_are_fed_and_moved():
+    original = model("m (float a, float b) => (float y) {\n p = Mul(a, b)\n y = Exp(p)\n}")
+    oracle = prepare(original)
+    assert all(array.shape == () for feed in oracle.feeds for array in feed.values.values())
+    assert not any(floor.shape_moves for floor in oracle.floors.values())
+    assert oracle.floors["y"].maxima
