@@ -30,7 +30,7 @@ def run_function(session: Any, inputs: Sequence[TensorInfo], outputs: Sequence[T
     codes = {info.name: _FOREIGN[info.dtype] for info in (*inputs, *outputs) if info.dtype in _FOREIGN}
 
     def run(names: Sequence[str], feeds: Mapping[str, Array], options: None) -> list[Array]:
-        arrays = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+        arrays = {name: np.asarray(array, order="C") for name, array in feeds.items()}
         values = {name: _to_ort(array, codes.get(name)) for name, array in arrays.items()}
         results = session.run_with_ort_values(values, list(names), options)
         return [_from_ort(value, codes.get(name)) for name, value in zip(names, results, strict=True)]
