@@ -12,7 +12,7 @@ from graphopt.cli.output import print_json, table
 
 @click.command("run")
 @click.argument("artifact", type=o.PATH, metavar="MODEL.gopt")
-@click.option("--inputs", type=o.PATH, required=True, metavar="IN.npz", help="Arrays by input name.")
+@click.option("--inputs", type=o.PATH, metavar="IN.npz", help="Arrays by input name.")
 @click.option("--outputs", type=o.PATH, metavar="OUT.npz", help="Where the outputs go, by output name.")
 @o.threads_option
 @click.option("--print-time", is_flag=True, help="Print how long a run takes.")
@@ -22,7 +22,7 @@ from graphopt.cli.output import print_json, table
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def run(
     artifact: Path,
-    inputs: Path,
+    inputs: Path | None,
     outputs: Path | None,
     threads: int | None,
     print_time: bool,

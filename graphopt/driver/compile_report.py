@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,7 @@ def compile_report(
     """Everything one compile decided, and why."""
     from graphopt.driver.conditions import versions
     from graphopt.driver.shapes import feed_dims
+    from graphopt.measure.memory import peak_rss_bytes
     from graphopt.report.graph_view import graph_view
     from graphopt.report.summary import summarise
 
@@ -58,7 +58,7 @@ def compile_report(
         dropped=settled.dropped,
         placement=_placement(settled.candidate.placement, after),
         equality=equality,
-        memory={"compile peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, **memory},
+        memory={"compile peak": peak_rss_bytes(), **memory},
         sizes=_sizes(settled.candidate.path, source),
         seconds=dict(seconds),
         shapes=dims,

@@ -29,7 +29,8 @@ class RunResult:
     """What a run gave.
 
     Attributes:
-        outputs: arrays by name, in the model's order.
+        outputs: arrays by name, in the model's order; a sequence is ``name[0]``, ``name[1]`` …, a map
+            ``name[keys]`` and ``name[values]``.
         nanoseconds: of one call, over the timed calls; None when none were asked for. Calls in a row
             in one process: a quick look, not a measurement as ``bench`` makes it.
         threads: the session may use.
@@ -50,7 +51,7 @@ class RunResult:
 
 def run(
     artifact: str | os.PathLike[str],
-    inputs: str | os.PathLike[str],
+    inputs: str | os.PathLike[str] | None = None,
     *,
     outputs: str | os.PathLike[str] | None = None,
     threads: int | None = None,
@@ -61,7 +62,7 @@ def run(
 
     Args:
         artifact: ``.gopt`` folder or packed file.
-        inputs: ``.npz`` file with one array per input.
+        inputs: ``.npz`` file with one array per input; None for a model that takes none.
         outputs: ``.npz`` file to write, whole or not at all.
         threads: of the session; None for what affinity and the container allow.
         fallback: let ONNX Runtime take regions whose own backend is missing here.
@@ -70,14 +71,15 @@ def run(
     Raises:
         ArtifactError, BackendError, FeedError: it cannot be opened, fed or run, or ``outputs`` not written.
     """
+    from graphopt.equality.arrays import flatten_outputs
     from graphopt.equality.feedfile import load_feeds
     from graphopt.measure.stats import summarize
     from graphopt.measure.worker import run_block
     from graphopt.runtime.session import load
 
-    feeds = load_feeds(inputs)
+    feeds = load_feeds(inputs) if inputs is not None else {}
     session = load(artifact, threads=threads, fallback=fallback)
-    results = session.run(feeds)
+    results = flatten_outputs(session.run(feeds))
     if outputs is not None:
         save_outputs(outputs, results)
     summary = None

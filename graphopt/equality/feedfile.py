@@ -61,6 +61,7 @@ def load_feeds(path: str | os.PathLike[str]) -> dict[str, Array]:
             # Asked first: NumPy takes whatever it does not know for a pickle and says so.
             if not zipfile.is_zipfile(raw):
                 raise FeedError(f"cannot read inputs from '{path}': it is no .npz file", hint)
+            raw.seek(0)  # an archive without members leaves the position at its end
             with np.load(raw, allow_pickle=False) as file:
                 members = {name: file[name] for name in file.files}
         if _INDEX not in members:
@@ -69,6 +70,8 @@ def load_feeds(path: str | os.PathLike[str]) -> dict[str, Array]:
         return {entry["name"]: _restore(members[str(number)], entry) for number, entry in enumerate(entries)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        if "Object arrays" in reason:
+            reason, hint = "it holds Python objects", "strings are stored as array.astype(str)"
         raise FeedError(f"cannot read inputs from '{path}': {reason}", hint) from None
 
 

@@ -15,7 +15,7 @@ GOOD = np.zeros((2, 4), np.float32)
 FEEDS: dict[str, tuple[dict[str, Any], str]] = {
     "wrong name": ({"nonsense": GOOD}, "nonsense"),
     "one too many": ({"x": GOOD, "nonsense": GOOD}, "nonsense"),
-    "none": ({}, "in.npz"),
+    "none": ({}, "missing"),
     "wrong dtype": ({"x": GOOD.astype(np.int64)}, "float32"),
     "wrong shape": ({"x": np.zeros((2, 5), np.float32)}, "5"),
     "wrong rank": ({"x": np.zeros((4,), np.float32)}, "x"),

@@ -173,3 +173,26 @@ def test_the_reproduction_of_bisect_runs(folder: Path, graphopt: Run) -> None:
     shutil.copy(folder / "tiny.onnx", folder / "copy.onnx")
     assert graphopt("bisect", "copy.onnx", "-o", "case.zip", "-q", cwd=folder).code == 0
     assert not zipfile.is_zipfile(folder / "case.zip")
+
+
+def test_run_without_inputs_and_with_sequences(tmp_path: Path, graphopt: Run) -> None:
+    text = """<ir_version: 8, opset_import: ["": 17]>
+    g () => (seq(float[M, 2]) parts, float[1, 2] s) <float[2, 2] w = {1.0, 2.0, 3.0, 4.0}> {
+        parts = SplitToSequence <axis = 0> (w)
+        s = ReduceSum (w, zero)
+    }"""
+    proto = onnx.parser.parse_model(text.replace("> {", ", int64[1] zero = {0}> {"))
+    onnx.save(proto, tmp_path / "m.onnx")
+    assert graphopt("compile", "m.onnx", "--no-measure", "-q", cwd=tmp_path).code == 0
+    done = graphopt("run", "m.gopt", "--outputs", "out.npz", cwd=tmp_path)
+    assert done.code == 0, done.err
+    found = np.load(tmp_path / "out.npz")
+    assert list(found) == ["parts[0]", "parts[1]", "s"]
+    assert found["parts[1]"].tolist() == [[3.0, 4.0]]
+
+
+def test_compile_reports_its_own_memory_and_not_its_parents(folder: Path, graphopt: Run) -> None:
+    ballast = bytearray(600 << 20)
+    ballast[::4096] = b"x" * len(ballast[::4096])
+    done = graphopt("compile", "tiny.onnx", "--no-measure", "--json", cwd=folder)
+    assert len(ballast) > json.loads(done.out)["memory"]["compile peak"]

@@ -84,3 +84,15 @@ def test_an_index_that_lies_is_one_line(tmp_path):
     with pytest.raises(FeedError, match="cannot read inputs") as caught:
         load_feeds(tmp_path / "f.npz")
     assert "\n" not in str(caught.value)
+
+
+def test_an_archive_without_arrays_is_empty(tmp_path):
+    np.savez(tmp_path / "f.npz")
+    assert load_feeds(tmp_path / "f.npz") == {}
+
+
+def test_pickled_strings_are_refused_with_the_way_to_store_them(tmp_path):
+    np.savez(tmp_path / "f.npz", x=np.array(["a", "b"], object))
+    with pytest.raises(FeedError) as caught:
+        load_feeds(tmp_path / "f.npz")
+    assert "astype(str)" in caught.value.hint
