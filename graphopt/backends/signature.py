@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from graphopt.backends.executable import TensorInfo
+from graphopt.ir.map_types import map_text
 from graphopt.ir.signature import Dims, Signature, raw_dims, signature_of
 
 
@@ -42,7 +43,7 @@ def tensor_info(
     if actual is not None and wanted is not None and len(actual) == len(wanted):
         actual = tuple(a if isinstance(a, int) else w for a, w in zip(actual, wanted, strict=True))
     shape = None if actual is None else tuple(None if d == -1 else d for d in actual)
-    return TensorInfo(name, _type_text(value.type), shape, optional)
+    return TensorInfo(name, map_text(value) or _type_text(value.type), shape, optional)
 
 
 def _type_text(kind: ir.TypeProtocol | None) -> str:

@@ -13,6 +13,9 @@ Array = npt.NDArray[np.generic]
 Float64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+KEYS = "[keys]"
+"""What the name of a flattened map's keys ends with."""
+
 
 def flatten_outputs(outputs: Mapping[str, object]) -> dict[str, Array]:
     """The outputs of one run as named arrays.
@@ -30,7 +33,7 @@ def _flatten(name: str, value: object, into: dict[str, Array]) -> None:
     if value is None:
         return
     if isinstance(value, Mapping):
-        into[f"{name}[keys]"] = np.asarray(list(value))
+        into[f"{name}{KEYS}"] = np.asarray(list(value))
         into[f"{name}[values]"] = np.asarray(list(value.values()))
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         for index, item in enumerate(value):

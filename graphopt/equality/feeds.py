@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.equality.arrays import Array
+from graphopt.equality.arrays import KEYS, Array
 from graphopt.equality.compare import size
 from graphopt.equality.dims import DimPlan, Variable, plan_dims
 from graphopt.equality.feedset import FeedSet
@@ -260,6 +260,8 @@ def uninformative(outputs: Sequence[Mapping[str, Array]]) -> dict[str, str]:
     """The outputs that say nothing about the inputs: constant or without any finite non-zero value."""
     silent: dict[str, str] = {}
     for name, first in outputs[0].items():
+        if name.endswith(KEYS):  # the labels of a map never change
+            continue
         values = [o[name] for o in outputs if name in o]
         if is_float(first.dtype) and all(size(v).peak == 0.0 for v in values):
             silent[name] = EMPTY

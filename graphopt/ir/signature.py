@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from graphopt.ir.dims import is_made_up
+from graphopt.ir.map_types import has_map, put_back
 
 _KEY = "graphopt.signature"
 
@@ -63,8 +64,9 @@ def specialise(model: ir.Model, inputs: Mapping[str, Dims | None], bindings: Map
 
 
 def restore(proto: onnx.ModelProto, signature: Signature | None) -> None:
-    """Write the declared dims back over the cleaned ones in a serialised model; blank made-up names."""
+    """Write the declared dims and map types back in a serialised model; blank made-up names."""
     _blank_unknown(proto.graph)
+    put_back(proto.graph)
     if signature is None:
         return
     for values, declared in ((proto.graph.input, signature.inputs), (proto.graph.output, signature.outputs)):
@@ -94,7 +96,7 @@ def leaf_shape(type_: onnx.TypeProto) -> onnx.TensorShapeProto | None:
     kind = type_.WhichOneof("value")
     if kind in ("sequence_type", "optional_type"):
         return leaf_shape(getattr(type_, kind).elem_type)
-    if kind is None:
+    if kind is None or has_map(type_):
         return None
     leaf = getattr(type_, kind)
     return leaf.shape if leaf.HasField("shape") else None

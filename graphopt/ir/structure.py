@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import onnx
 
 from graphopt.errors import ModelError
+from graphopt.ir.map_types import has_map, set_aside
 from graphopt.ir.tensor_check import check_tensor
 
 _EXPORT_AGAIN = "export the model again"
@@ -142,7 +143,7 @@ def _check_graph(graph: onnx.GraphProto, outer: tuple[set[str], ...]) -> None:
     names = _declare(graph, [value.name for value in graph.input], outer, where)
     _check_nodes(graph, (*outer, names), where)
     _check_outputs([value.name for value in graph.output], names, outer, where)
-    _check_types(graph)
+    _check_types(graph, is_main=not outer)
 
 
 def _declare(body: _Body, inputs: Sequence[str], outer: tuple[set[str], ...], where: str) -> set[str]:
@@ -242,20 +243,16 @@ def _check_outputs(outputs: list[str], names: set[str], outer: tuple[set[str], .
         raise ModelError(f"output {name!r} of {where} is defined by no node", _EXPORT_AGAIN)
 
 
-def _check_types(graph: onnx.GraphProto) -> None:
+def _check_types(graph: onnx.GraphProto, *, is_main: bool) -> None:
+    for value in graph.output if is_main else ():
+        if has_map(value.type):
+            set_aside(value)
     for value in (*graph.input, *graph.output):
-        if _has_map(value.type):
+        if has_map(value.type):
             raise ModelError(
-                f"{value.name!r} is a map, which graphopt cannot hold",
-                "export without ZipMap (skl2onnx: options={'zipmap': False})",
+                f"{value.name!r} is a map, which graphopt takes only as an output",
+                "export without DictVectorizer and the like: pass arrays",
             )
-    strange = [i for i, value in enumerate(graph.value_info) if _has_map(value.type)]
+    strange = [i for i, value in enumerate(graph.value_info) if has_map(value.type)]
     for i in reversed(strange):
         del graph.value_info[i]
-
-
-def _has_map(type_: onnx.TypeProto) -> bool:
-    kind = type_.WhichOneof("value")
-    if kind in ("sequence_type", "optional_type"):
-        return _has_map(getattr(type_, kind).elem_type)
-    return kind in ("map_type", "opaque_type")
