@@ -220,7 +220,7 @@ def _nameless(model: onnx.ModelProto) -> None:
 
 
 def _map(model: onnx.ModelProto) -> None:
-    model.graph.output[0].type.map_type.key_type = TensorProto.INT64
+    model.graph.input[0].type.map_type.key_type = TensorProto.INT64
 
 
 @pytest.mark.parametrize(
