@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from graphopt.cli import options as o
-from graphopt.cli.output import note, print_json, progress, write_text
+from graphopt.cli.output import no_notices, note, print_json, progress, write_text
 
 if TYPE_CHECKING:
     from graphopt.report.record import CompileReport
@@ -83,8 +82,6 @@ def compile_(
     from graphopt.cli.watch import note_remarks, time_table, watchers
     from graphopt.driver.compile import compile_model
 
-    # Candidates are opened under temporary names; what matters about them is in the report.
-    logging.getLogger("graphopt").setLevel(logging.ERROR)
     instruments = watchers(
         print_before_all=print_before_all,
         print_after_all=print_after_all,
@@ -92,7 +89,8 @@ def compile_(
         print_after=print_after,
         verify_each=verify_each,
     )
-    with progress(quiet or as_json) as tell:
+    # Candidates are opened under temporary names; what matters about them is in the report.
+    with progress(quiet or as_json) as tell, no_notices():
         done = compile_model(
             model,
             output=output,

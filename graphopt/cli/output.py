@@ -38,6 +38,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(map(line, [header, *rows]))
 
 
+@contextmanager
+def no_notices() -> Iterator[None]:
+    """Keep the library's warnings to the log from the terminal."""
+    import logging
+
+    logger = logging.getLogger("graphopt")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all; raises ArtifactError."""
     from graphopt.artifact.atomic import install, remove, sibling

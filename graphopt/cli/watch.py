@@ -35,7 +35,7 @@ def watchers(
 def note_remarks(remarks: Iterable[Remark]) -> None:
     """Print what passes said, one line each, on stderr."""
     for remark in remarks:
-        parts = (remark.kind, remark.pass_name, remark.rule, remark.node, remark.reason)
+        parts = (remark.kind, remark.pass_name, remark.node, remark.reason)
         note(": ".join(str(part) for part in parts if part))
 
 
