@@ -295,3 +295,14 @@ def test_constants_made_for_subgraphs_stay_in_scope() -> None:
     convert(model, lambda: infer_shapes(model))
     assert verify(model, Level.IMPORTED) == []
     assert [type(n.graph) for n in model.graph.all_nodes() if n.op_type == "Constant"] == [ir.Graph] * 2
+
+
+@pytest.mark.parametrize("opset", [9, 13])
+def test_batch_normalization_trains_when_its_statistics_are_named_but_not_read(opset: int) -> None:
+    inputs = [_x(3, 2, 4, 6), _x(2), _x(2), _x(2), abs(_x(2))]
+    proto, feeds = build("BatchNormalization", opset, inputs, outputs=5)
+    del proto.graph.output[1:]
+    model = load_model(proto)
+    assert convert(model, lambda: infer_shapes(model))
+    (want,), (got,) = run(proto.SerializeToString(), feeds), run(to_bytes(model), feeds)
+    assert np.array_equal(want, got)

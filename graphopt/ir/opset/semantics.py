@@ -61,11 +61,15 @@ def batch_normalization(node: ir.Node, version: int, _scene: Scene) -> Edit:
     if version < 9 and number(node, "spatial", 1) != 1:
         raise Refused("spatial=0 is gone since opset 9")
     if any(not unused(value) for value in node.outputs[1:]):
-        raise Refused("it is in training mode")
+        raise Refused("it is in training mode and its statistics are read")
+    # Naming them is enough to train: the mean and variance are then those of the batch.
+    trains = any(value.name for value in node.outputs[1:])
 
     def edit() -> None:
         node.attributes.pop("spatial", None)
-        node.resize_outputs(1)
+        node.resize_outputs(3 if trains else 1)
+        if trains:
+            node.attributes["training_mode"] = ir.AttrInt64("training_mode", 1)
 
     return edit if version < 14 else _nothing
 
