@@ -6,6 +6,7 @@ expected outputs' shapes. A later registration wins, which is how the library me
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -60,18 +61,19 @@ def make_sound() -> None:
         _correct(registry, name, correct)
     for name, correct in (("Squeeze", _squeeze), ("Unique", _unique)):
         _correct(registry, name, correct)
+    _correct(registry, "ArrayFeatureExtractor", _extract, domain="ai.onnx.ml")
 
 
-def _correct(registry: Any, op_type: str, correct: Infer) -> None:
+def _correct(registry: Any, op_type: str, correct: Infer, *, domain: str = "") -> None:
     """Let ``correct`` run after each version of the library's own function."""
-    for since in registry.version_boundaries("", op_type):
-        original: Infer = registry.get("", op_type, since)
+    for since in registry.version_boundaries(domain, op_type):
+        original: Infer = registry.get(domain, op_type, since)
 
         def infer(ctx: Context, node: ir.Node, original: Infer = original) -> None:
             original(ctx, node)
             correct(ctx, node)
 
-        registry.register("", op_type, since_version=since)(infer)
+        registry.register(domain, op_type, since_version=since)(infer)
 
 
 def _broadcast(ctx: Context, node: ir.Node) -> None:
@@ -160,6 +162,20 @@ def _unique(ctx: Context, node: ir.Node) -> None:
     dims = list(data.shape)
     dims[node.attributes["axis"].as_int()] = ctx.new_symbolic_dim()
     result.shape = ir.Shape(dims)
+
+
+def _extract(ctx: Context, node: ir.Node) -> None:
+    """As many columns as there are indices, whatever their shape; a vector counts as one row."""
+    data, indices = node.inputs[0], node.inputs[1]
+    node.outputs[0].shape = None
+    if data is None or data.shape is None or indices is None or indices.shape is None:
+        return
+    wide = [dim for dim in indices.shape if dim != 1]
+    numbers = [dim for dim in wide if isinstance(dim, int)]
+    known = len(numbers) == len(wide)
+    count = math.prod(numbers) if known else wide[0] if len(wide) == 1 else ctx.new_symbolic_dim()
+    rows = list(data.shape)[:-1] if len(data.shape) > 1 else [1]
+    node.outputs[0].shape = ir.Shape([*rows, count])
 
 
 def _if(_ctx: Context, node: ir.Node) -> None:

@@ -8,6 +8,7 @@ neither.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 Dim = int | str
 _KEEP_BELOW = 2048  # bytes of a constant that inference may want to read: shapes, axes, small index lists
+_LONG_RANGE = 4096  # elements; nothing that a shape is computed from is longer
 _SYMBOL = re.compile(r"[A-Za-z_]\w*")
 _FUNCTIONS = re.compile(r"[A-Za-z_]\w*(?=\()")
 _LONGEST = 300  # characters of an expression anyone would want to read or evaluate
@@ -82,6 +84,7 @@ def ask_onnx(model: ir.Model, names: Names) -> Facts:
     try:
         proto = to_proto(model, keep_below=_KEEP_BELOW)
         _forget(proto.graph, {key[:2] for key in model.functions})
+        _hide_long_ranges(proto.graph)
         inferred = onnx.shape_inference.infer_shapes(
             proto, check_type=False, strict_mode=False, data_prop=True
         )
@@ -162,6 +165,21 @@ def _forget(graph: onnx.GraphProto, functions: set[tuple[str, str]]) -> None:
     for value in graph.output:
         if value.name not in foreign and value.type.WhichOneof("value") == "tensor_type":
             value.type.tensor_type.ClearField("shape")
+
+
+def _hide_long_ranges(graph: onnx.GraphProto) -> None:
+    """Let onnx see the length of a long constant Range and not the node: it would list every element."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        bounds = [constants.get(name) for name in node.input]
+        if node.op_type != "Range" or node.domain not in STANDARD_DOMAINS or None in bounds:
+            continue
+        start, limit, delta = (onnx.numpy_helper.to_array(t).item() for t in bounds if t is not None)
+        length = max(0, math.ceil((limit - start) / delta)) if delta else 0
+        if length > _LONG_RANGE:
+            node.domain = "hidden"
+            dtype = constants[node.input[0]].data_type
+            graph.value_info.append(onnx.helper.make_tensor_value_info(node.output[0], dtype, [length]))
 
 
 def _read_graph(graph: ir.Graph, proto: onnx.GraphProto, rename: Rename) -> Iterator[tuple[ir.Value, Fact]]:

@@ -18,6 +18,7 @@ from graphopt.ir.load import load_model
 from graphopt.ir.save import to_bytes
 from graphopt.ir.shape_sources import Fact, Names
 from graphopt.ir.shapes import infer_shapes
+from graphopt.measure.memory import peak_rss_bytes
 from tests.conftest import Zoo
 from tests.ir.samples import all_samples, chain
 from tests.ir.suite import arrays, cases
@@ -228,3 +229,38 @@ def test_names_of_dims_are_never_reused() -> None:
         infer_shapes(model)
         lengths = [v.shape[1] for v in all_values(model) if v.shape is not None and len(v.shape) == 2]
         assert not same_dim(lengths[0], lengths[1])
+
+
+@pytest.mark.parametrize(
+    ("data", "indices", "dims"),
+    [("4", "N, 3", (1, None)), ("4", "N", (1, "N")), ("N, 5", "1, 2", ("N", 2)), ("4", "2, 3", (1, 6))],
+)
+def test_extracted_features_are_as_many_as_the_indices(
+    data: str, indices: str, dims: tuple[object, ...]
+) -> None:
+    model = ir.from_onnx_text(
+        '<ir_version: 8, opset_import: ["" : 15, "ai.onnx.ml" : 1]>'
+        f"g (float[{data}] x, int64[{indices}] i) => (float[A, B] y) {{"
+        "f = ai.onnx.ml.ArrayFeatureExtractor(x, i) y = Neg(f) }"
+    )
+    infer_shapes(model)
+    found = model.graph.node(0).outputs[0].shape
+    assert found is not None
+    assert len(found) == len(dims)
+    for got, want in zip(found, dims, strict=True):
+        assert want is None or got == want
+    assert dims[1] is not None or not isinstance(found[1], int)
+
+
+def test_a_long_range_is_not_listed_element_by_element() -> None:
+    """onnx would hold every element as a dim: seconds and gigabytes for what nobody reads."""
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[N] x) => (float[M] y)
+        <int64 a = {0}, int64 b = {40000000}, int64 c = {2}> {
+            r = Range(a, b, c)
+            y = Cast<to = 1>(r)
+        }"""
+    model = ir.from_onnx_text(text)
+    before = peak_rss_bytes()
+    infer_shapes(model)
+    assert list(model.graph.node(0).outputs[0].shape or ()) == [20_000_000]
+    assert peak_rss_bytes() - before < 1 << 30
