@@ -39,8 +39,9 @@ class WeightSink(Protocol):
 class _OuterView:
     """A model as the serialiser sees it: the original with another main graph."""
 
-    def __init__(self, model: ir.Model, graph: ir.GraphView) -> None:
+    def __init__(self, model: ir.Model, graph: ir.GraphView, ir_version: int) -> None:
         self._model = model
+        self.ir_version = ir_version
         self.graph = graph
         self.opset_imports = graph.opset_imports
 
@@ -56,6 +57,7 @@ def serialize(
     overrides: Mapping[str, Array] | None = None,
     extra_outputs: Iterable[str] = (),
     opset: int | None = None,
+    ir_version: int | None = None,
 ) -> bytes:
     """The model as ONNX bytes; the model itself is not changed.
 
@@ -69,6 +71,7 @@ def serialize(
         extra_outputs: names of further values of the main graph to return after the outputs.
         opset: number of the standard opset to write instead of the model's own; every node must mean
             the same there (see ``ir.opset.restamp``).
+        ir_version: to write instead of the model's own.
 
     Raises:
         BackendError: ``overrides`` or ``extra_outputs`` names something the main graph does not have.
@@ -95,7 +98,8 @@ def serialize(
         name=graph.name,
         metadata_props=graph.metadata_props,
     )
-    proto = ir.serde.serialize_model(cast("ir.ModelProtocol", _OuterView(model, view)))
+    outer = _OuterView(model, view, model.ir_version if ir_version is None else ir_version)
+    proto = ir.serde.serialize_model(cast("ir.ModelProtocol", outer))
     restore(proto, signature_of(model))
     return bytes(proto.SerializeToString())
 

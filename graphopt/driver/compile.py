@@ -192,14 +192,22 @@ class _Compilation:
         return max((s.values for s in sets), key=lambda v: sum(a.nbytes for a in v.values()), default={})
 
     def _input_file(self, workshop: Workshop) -> Path:
-        """The file the person handed in, or what was imported when inputs were fixed or there is no file."""
+        """The file the person handed in, or what was imported when that is something else.
+
+        It is when inputs were fixed, when there is no file, and when the file is of a newer format than
+        ONNX Runtime reads.
+        """
+        from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
         from graphopt.ir.save import save_model
 
-        untouched = not self.options.shapes and not self.options.constants
-        if untouched and isinstance(self.source, str | os.PathLike):
+        readable = ir_version_for_onnxruntime(workshop.imported)
+        changed = self.options.shapes or self.options.constants or readable != workshop.imported.ir_version
+        if not changed and isinstance(self.source, str | os.PathLike):
             return Path(self.source)
         path = workshop.scratch / "input.onnx"
-        save_model(workshop.imported, path, weights_name="input.bin")
+        model = workshop.imported.clone()
+        model.ir_version = readable
+        save_model(model, path, weights_name="input.bin")
         return path
 
     def _write(
@@ -210,12 +218,15 @@ class _Compilation:
         memory: Mapping[str, int],
     ) -> CompileReport:
         from graphopt.artifact.writer import ArtifactWriter
+        from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
         from graphopt.driver.compile_report import artifact_details, compile_report
         from graphopt.report.html import render
 
         optimized = settled.candidate.optimized
         with ArtifactWriter(self.output, writer=program()) as writer:
             workshop.add_regions(writer, optimized.model)
+            # It is there for other tools, ONNX Runtime among them.
+            optimized.model.ir_version = ir_version_for_onnxruntime(optimized.model)
             writer.add_model(optimized.model)
             report = compile_report(
                 self.source, self.output, self.options, workshop, settled, measurement, memory, self.seconds

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavailable
 from graphopt.backends.flatten import flatten
+from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
 from graphopt.backends.onnxruntime.opset import opset_for_onnxruntime
 from graphopt.backends.onnxruntime.session import FIX, import_onnxruntime
 from graphopt.backends.serialize import serialize
@@ -53,7 +54,8 @@ class OnnxRuntimeBackend:
     def build(self, region: ir.Model, options: BuildOptions) -> Blob:
         """ONNX bytes whose large weights lie in ``options.weights``."""
         flat = flatten(region)
-        return Blob(self.name, serialize(flat, options.weights, opset=opset_for_onnxruntime(flat)))
+        opset, ir_version = opset_for_onnxruntime(flat), ir_version_for_onnxruntime(flat)
+        return Blob(self.name, serialize(flat, options.weights, opset=opset, ir_version=ir_version))
 
 
 BACKEND = OnnxRuntimeBackend()

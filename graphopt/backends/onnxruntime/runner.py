@@ -11,6 +11,7 @@ import onnx_ir as ir
 from graphopt.backends.executable import Array, TensorInfo
 from graphopt.backends.feed_check import explain_feeds
 from graphopt.backends.flatten import flatten
+from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
 from graphopt.backends.onnxruntime.opset import opset_for_onnxruntime
 from graphopt.backends.onnxruntime.session import (
     explain_failure,
@@ -75,8 +76,14 @@ def make_runner(
     options = new_options(threads=available_threads() if threads is None else threads, optimise=optimise)
     sink = _InMemory()
     flat = flatten(model)
-    opset = opset_for_onnxruntime(flat)
-    data = serialize(flat, sink, overrides=overrides, extra_outputs=extra_outputs, opset=opset)
+    data = serialize(
+        flat,
+        sink,
+        overrides=overrides,
+        extra_outputs=extra_outputs,
+        opset=opset_for_onnxruntime(flat),
+        ir_version=ir_version_for_onnxruntime(flat),
+    )
     sink.attach(options)
     return OnnxRuntimeRunner(open_session(data, options), sink.arrays)
 
