@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.equality.arrays import KEYS, Array
+from graphopt.equality.arrays import KEYS, Array, flatten_outputs
 from graphopt.equality.compare import size
 from graphopt.equality.dims import DimPlan, Variable, plan_dims
 from graphopt.equality.feedset import FeedSet
@@ -116,7 +116,7 @@ class _Maker:
         if key not in self._known:
             feed = self._make(setting, variant, scale)
             try:
-                self._known[key] = feed, self._run(feed.values)
+                self._known[key] = feed, flatten_outputs(self._run(feed.values))
             except (FeedError, BackendError) as error:
                 return error.message
         return self._known[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphopt.equality.arrays import Array
+from graphopt.equality.arrays import Array, flatten_outputs
 
 
 @dataclass(frozen=True)
@@ -23,5 +23,5 @@ class FeedSet:
     origin: str = "derived"
 
     def describe(self) -> dict[str, str]:
-        """Input name → ``dtype[dims]``."""
-        return {name: f"{a.dtype}{list(a.shape)}" for name, a in self.values.items()}
+        """Input name → ``dtype[dims]``; the elements of a sequence as ``name[0]`` …."""
+        return {name: f"{a.dtype}{list(a.shape)}" for name, a in flatten_outputs(self.values).items()}

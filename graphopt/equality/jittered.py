@@ -72,7 +72,9 @@ class JitteredModel:
         """The float inputs moved by ±1 ulp; masks, counts and what reaches a shape or index stay."""
         return {
             name: array
-            if name in self._lifted.steady_inputs or holds_exact_values(array, is_input=True)
+            if not isinstance(array, np.ndarray)  # a sequence or an optional stays
+            or name in self._lifted.steady_inputs
+            or holds_exact_values(array, is_input=True)
             else jitter(np.asarray(array, order="C"), rng)
             for name, array in feeds.items()
         }

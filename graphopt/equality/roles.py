@@ -108,7 +108,10 @@ def _role(port: Port, facts: Facts) -> Role:
     if port.kind != "tensor" or port.dtype is None:
         what = f"is a {port.kind}" if port.dtype is not None or port.kind != "tensor" else "declares no dtype"
         raise FeedError(
-            f"input '{port.name}' {what}: no values can be derived for it", "pass --inputs file.npz"
+            f"input '{port.name}' {what}: no values can be derived for it",
+            f"--inputs files hold no {port.kind}: from Python pass inputs= and measure=False"
+            if port.kind in ("sequence", "optional")
+            else "pass --inputs file.npz",
         )
     required = tuple((axis, tuple(sizes)) for axis, sizes in sorted(facts.required.items()))
     if port.dtype == ir.DataType.STRING:

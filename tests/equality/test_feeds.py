@@ -7,10 +7,12 @@ import pytest
 
 from graphopt.equality.dims import plan_dims
 from graphopt.equality.feedfile import load_feeds
+from graphopt.equality.feeds import derive_feeds
+from graphopt.equality.oracle import Oracle
 from graphopt.equality.roles import Kind, roles
 from graphopt.equality.values import Draw, make_values
 from graphopt.errors import FeedError
-from tests.equality.models import attention, floats, model, perceptron, prepare
+from tests.equality.models import attention, floats, model, perceptron, prepare, unoptimised
 
 
 def role_of(text, weights=None, name=None):
@@ -275,3 +277,19 @@ def test_counts_that_must_agree_fall_back_to_ones():
     oracle = prepare(model(text, {"zero": np.int64(0), "one": np.int64(1)}))
     assert (oracle.feeds[0].values["a"] == 1).all()
     assert any("all ones" in note for note in oracle.notes)
+
+
+def test_a_sequence_as_an_input_says_what_can_be_done():
+    text = "m (seq(float[2]) s) => (float[N] y) {\n y = ConcatFromSequence<axis = 0>(s)\n}"
+    with pytest.raises(FeedError, match="is a sequence") as caught:
+        prepare(model(text))
+    assert "from Python" in caught.value.hint
+    x = np.ones(2, np.float32)
+    oracle = Oracle.prepare(model(text), unoptimised, inputs={"s": [x, x]})
+    assert oracle.judge(unoptimised(model(text))).equal
+
+
+def test_outputs_that_are_sequences_are_taken_from_any_runner():
+    original = model("m (float[2, 4] x) => (seq(float[2]) s) {\n s = SplitToSequence<axis = 0>(x)\n}")
+    found = derive_feeds(original, unoptimised(original).run)
+    assert list(found.outputs[0]) == ["s[0]", "s[1]"]
