@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import onnx_ir as ir
 
 from graphopt.errors import ModelError
 from graphopt.placement.dependencies import predecessors
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Part = list[int]
 
@@ -29,12 +32,18 @@ def merge_regions(nodes: Sequence[ir.Node], labels: Sequence[Hashable]) -> list[
         ModelError: the nodes themselves form a cycle.
     """
     before = predecessors(nodes)
-    parts = _merge_maximally(_sweep(before, labels), before, labels)
-    return _ordered(parts, before)
+    parts = _sweep(before, labels)
+    if len(parts) > 1:
+        parts = _order_parts(_merge_maximally(parts, before, labels), before)
+    position = _running_order(before)
+    return [sorted(part, key=position.__getitem__) for part in parts]
 
 
 def quotient(parts: Sequence[Part], before: Sequence[set[int]]) -> nx.DiGraph[int]:
     """One vertex per part, an edge where a node of one part reads a node of another."""
+    # Imported where it is needed: a model on one backend, the usual case, spares its 15 MB.
+    import networkx as nx
+
     part_of = {node: index for index, part in enumerate(parts) for node in part}
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(parts)))
@@ -111,6 +120,8 @@ def _partner(
 
 def _reachable(graph: nx.DiGraph[int]) -> list[int]:
     """For each vertex the others that can be reached from it, as bits."""
+    import networkx as nx
+
     reach = [0] * len(graph)
     for vertex in reversed(list(nx.topological_sort(graph))):
         for successor in graph.successors(vertex):
@@ -118,17 +129,20 @@ def _reachable(graph: nx.DiGraph[int]) -> list[int]:
     return reach
 
 
-def _ordered(parts: list[Part], before: Sequence[set[int]]) -> list[Part]:
-    """Parts in running order, nodes in running order, ties in the order of the graph."""
+def _order_parts(parts: list[Part], before: Sequence[set[int]]) -> list[Part]:
+    """Parts in running order, ties in the order of the graph."""
+    import networkx as nx
+
     order = nx.lexicographical_topological_sort(quotient(parts, before), key=lambda part: min(parts[part]))
-    position = _running_order(before)
-    return [sorted(parts[index], key=position.__getitem__) for index in order]
+    return [parts[index] for index in order]
 
 
 def _running_order(before: Sequence[set[int]]) -> list[int]:
     """Position of each node in a topological order: the graph's own when that is one."""
     if all(source < node for node, sources in enumerate(before) for source in sources):
         return list(range(len(before)))
+    import networkx as nx
+
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(before)))
     graph.add_edges_from((source, node) for node, sources in enumerate(before) for source in sources)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavailable
 from graphopt.backends.flatten import flatten
-from graphopt.backends.reference.session import import_onnx
+from graphopt.backends.reference.session import FIX
 from graphopt.backends.serialize import serialize
-from graphopt.errors import BackendError
 from graphopt.ir.walk import inner_nodes
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ class ReferenceBackend:
     name: str = "reference"
 
     def availability(self) -> Available | Unavailable:
-        """Whether onnx can be imported, which graphopt depends on anyway."""
+        """Whether onnx is installed, which graphopt depends on anyway; it is not imported to find out."""
         try:
-            return Available(str(import_onnx().__version__))
-        except BackendError as error:
-            return Unavailable(error.message, error.hint)
+            return Available(version("onnx"))
+        except PackageNotFoundError:
+            return Unavailable("onnx is not installed", FIX)
 
     def claims(self, node: ir.Node, target: Target) -> Claim:
         """Nodes whose operators, inner ones included, onnx.reference implements."""
