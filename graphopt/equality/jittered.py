@@ -41,11 +41,6 @@ class JitteredModel:
             n.op_type in QUANTISERS or "Quant" in n.op_type for n in self._lifted.model.graph.all_nodes()
         )
 
-    @property
-    def num_jittered(self) -> int:
-        """How many weights are moved."""
-        return len(self._lifted.fed) + len(self._lifted.baked)
-
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs of the original; raises FeedError or BackendError.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -234,8 +233,3 @@ def all_values(model: ir.Model) -> Iterator[ir.Value]:
         for node in graph:
             seen.update(dict.fromkeys(node.outputs))
         yield from seen
-
-
-def static_size(shape: ir.Shape | None) -> int | None:
-    """Number of elements of a static shape, or None."""
-    return math.prod(shape.numpy()) if shape is not None and shape.is_static() else None

@@ -33,10 +33,3 @@ class RunnerFactory(Protocol):
 
     def __call__(self, model: ir.Model) -> Runner:
         """Build a runner; raises BackendError when the model cannot be run."""
-
-
-class CostModel(Protocol):
-    """Estimates time without running."""
-
-    def seconds(self, node: ir.Node) -> float | None:
-        """Estimated seconds of one node, or None when it cannot be told."""
