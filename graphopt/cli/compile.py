@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphopt.cli import options as o
-from graphopt.cli.output import no_notices, note, print_json, progress, write_text
+from graphopt.cli.output import console, no_notices, note, print_json, progress, write_text
 
 if TYPE_CHECKING:
     from graphopt.report.record import CompileReport
@@ -124,11 +124,10 @@ def compile_(
 
 
 def _print(report: CompileReport) -> None:
-    from rich.console import Console
 
     from graphopt.report.terminal import render
 
-    render(report, Console())
+    render(report, console())
 
 
 def _write_page(page: Path, report: CompileReport) -> None:

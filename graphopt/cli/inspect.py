@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from graphopt.cli import options as o
-from graphopt.cli.output import print_json
+from graphopt.cli.output import console, print_json
 
 
 @click.command("inspect")
@@ -32,11 +32,10 @@ def inspect(source: Path, shapes: tuple[str, ...], nodes: bool, top: int, text: 
     if as_json:
         print_json(report.to_json())
         return
-    from rich.console import Console
 
     from graphopt.report.inspection import render
 
-    render(report, Console(), top=top, every_node=nodes)
+    render(report, console(), top=top, every_node=nodes)
 
 
 def _text(source: Path) -> str:

@@ -6,10 +6,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from graphopt.cli.failures import json_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def print_json(value: object) -> None:
@@ -20,6 +24,17 @@ def print_json(value: object) -> None:
 def note(text: str) -> None:
     """One line for the person, on stderr, so that stdout stays clean."""
     click.echo(text, err=True)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console on which a closed pipe is what it is for ``click.echo``: a BrokenPipeError."""
+    from rich.console import Console
+
+    class PlainConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return PlainConsole(stderr=stderr)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -79,7 +94,6 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     if quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console
 
-    with Console(stderr=True).status("starting") as status:
+    with console(stderr=True).status("starting") as status:
         yield lambda stage: status.update(stage)

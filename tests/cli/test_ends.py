@@ -112,8 +112,9 @@ def test_json_failures_are_one_document(capsys: pytest.CaptureFixture[str]) -> N
     assert json.loads(capsys.readouterr().out)["error"]["kind"] == "ModelError"
 
 
-def test_a_closed_pipe_is_no_drama(workshop: Path) -> None:
-    program = [sys.executable, "-m", "graphopt.cli.main", "inspect", str(workshop / "tiny.onnx"), "--json"]
+@pytest.mark.parametrize("options", [["--json"], []], ids=["json", "table"])
+def test_a_closed_pipe_is_no_drama(options: list[str], workshop: Path) -> None:
+    program = [sys.executable, "-m", "graphopt.cli.main", "inspect", str(workshop / "tiny.onnx"), *options]
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(program, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
