@@ -9,15 +9,31 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from graphopt.errors import UsageError
+from graphopt.passes.activation import ACTIVATION_PASSES
+from graphopt.passes.attention import ATTENTION_PASSES
 from graphopt.passes.canonical import CANONICAL_PASSES
 from graphopt.passes.fold import FOLD_PASSES
+from graphopt.passes.fuse import FUSE_PASSES
+from graphopt.passes.linear import LINEAR_PASSES
+from graphopt.passes.normalization import NORMALIZATION_PASSES
+from graphopt.passes.quantization import QUANTIZATION_PASSES
+from graphopt.passes.recurrent import RECURRENT_PASSES
 from graphopt.passes.simplify import SIMPLIFY_PASSES
+from graphopt.passes.spatial import SPATIAL_PASSES
 from graphopt.pipeline.pass_base import Pass
 
 GROUPS: dict[str, tuple[type[Pass], ...]] = {
     "canonical": CANONICAL_PASSES,
     "simplify": SIMPLIFY_PASSES,
     "fold": FOLD_PASSES,
+    "linear": LINEAR_PASSES,
+    "activation": ACTIVATION_PASSES,
+    "normalization": NORMALIZATION_PASSES,
+    "attention": ATTENTION_PASSES,
+    "recurrent": RECURRENT_PASSES,
+    "quantization": QUANTIZATION_PASSES,
+    "spatial": SPATIAL_PASSES,
+    "fuse": FUSE_PASSES,
 }
 
 ALL_PASSES: tuple[type[Pass], ...] = tuple(cls for group in GROUPS.values() for cls in group)

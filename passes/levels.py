@@ -3,17 +3,23 @@
 Order that matters:
 - canonical first: every later pass assumes its spellings (sorted, named, constants lifted, shapes known).
 - simplify before fold: a removed no-op is cheaper than a folded one.
-- dead-code after fold: folding leaves the nodes it replaced behind.
 - infer-shapes last in the loop: a folded shape makes more dims static, which the next round uses.
+- cleaning before recognising: forms are matched in their cleanest spelling. Quantisation first, because
+  the other forms are looked for between its operators; attention late, because it contains the others.
+- fuse last: what it makes is opaque to everything else.
 """
 
 from __future__ import annotations
 
-_CLEAN = "repeat{limit=4}(simplify,fold-constants,dead-code,merge-duplicates,infer-shapes)"
+_CLEAN = "repeat{limit=4}(simplify,fold,infer-shapes)"
+_RECOGNIZE = (
+    "repeat{limit=3}(quantization,activation,normalization,linear,attention,recurrent,spatial,"
+    "simplify,fold,infer-shapes)"
+)
 
 LEVELS: tuple[str, ...] = (
     "",
     f"canonical,{_CLEAN}",
-    f"canonical,{_CLEAN}",
-    f"canonical,{_CLEAN}",
+    f"canonical,{_CLEAN},{_RECOGNIZE},fuse,fold",
+    f"canonical,{_CLEAN},{_RECOGNIZE},fuse,fold",
 )

@@ -1,0 +1,5 @@
+"""Passes that put several operators into one, last: what they make is opaque to the other groups."""
+
+from graphopt.pipeline.pass_base import Pass
+
+FUSE_PASSES: tuple[type[Pass], ...] = ()

@@ -1,0 +1,5 @@
+"""Passes about quantised operators: int8 stays int8; in running order."""
+
+from graphopt.pipeline.pass_base import Pass
+
+QUANTIZATION_PASSES: tuple[type[Pass], ...] = ()

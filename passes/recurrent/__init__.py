@@ -1,0 +1,5 @@
+"""Passes about recurrent operators; in running order."""
+
+from graphopt.pipeline.pass_base import Pass
+
+RECURRENT_PASSES: tuple[type[Pass], ...] = ()
