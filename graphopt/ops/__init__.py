@@ -1,0 +1,18 @@
+"""Operators of graphopt's own, one file each; a test checks that every file is in the tuple."""
+
+from graphopt.ops.bias_skip_layer_normalization import BIAS_SKIP_LAYER_NORMALIZATION
+from graphopt.ops.embed_layer_normalization import EMBED_LAYER_NORMALIZATION
+from graphopt.ops.op import NamedOp
+from graphopt.ops.quick_gelu import QUICK_GELU
+from graphopt.ops.silu import SILU
+from graphopt.ops.skip_layer_normalization import SKIP_LAYER_NORMALIZATION
+from graphopt.ops.skip_rms_normalization import SKIP_RMS_NORMALIZATION
+
+ALL_OPS: tuple[NamedOp, ...] = (
+    SILU,
+    QUICK_GELU,
+    SKIP_LAYER_NORMALIZATION,
+    BIAS_SKIP_LAYER_NORMALIZATION,
+    SKIP_RMS_NORMALIZATION,
+    EMBED_LAYER_NORMALIZATION,
+)

@@ -1,0 +1,103 @@
+"""What every named operator computes, written down a second time in NumPy, and operands to try it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.generic]
+Float = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One operator.
+
+    Attributes:
+        compute: the outputs from the inputs, floating-point ones in double precision.
+        shapes: of the inputs.
+        indices: which inputs are int64 indices below their bound; the others are floating-point.
+        attributes: other values than the defaults, handed to ``compute`` by name.
+    """
+
+    compute: Callable[..., Sequence[Float]]
+    shapes: tuple[tuple[int, ...], ...]
+    indices: Mapping[int, int] = field(default_factory=dict)
+    attributes: Mapping[str, float] = field(default_factory=dict)
+
+    def draw(self, seed: int, dtype: npt.DTypeLike) -> list[Array]:
+        """Operands of the right shapes and types."""
+        rng = np.random.default_rng(seed)
+        return [
+            rng.integers(0, self.indices[index], shape)
+            if index in self.indices
+            else rng.standard_normal(shape).astype(dtype)
+            for index, shape in enumerate(self.shapes)
+        ]
+
+
+def _sigmoid(x: Float) -> Float:
+    return 1 / (1 + np.exp(-x))
+
+
+def _layer_norm(x: Float, scale: Float, bias: Float, epsilon: float) -> Float:
+    centred = x - x.mean(-1, keepdims=True)
+    normal: Float = centred / np.sqrt((centred * centred).mean(-1, keepdims=True) + epsilon)
+    return normal * scale + bias
+
+
+def _rms_norm(x: Float, scale: Float, epsilon: float) -> Float:
+    normal: Float = x / np.sqrt((x * x).mean(-1, keepdims=True) + epsilon)
+    return normal * scale
+
+
+def _skip_layer_norm(x: Float, skip: Float, scale: Float, bias: Float, epsilon: float) -> list[Float]:
+    return [_layer_norm(x + skip, scale, bias, epsilon), x + skip]
+
+
+def _bias_skip_layer_norm(
+    x: Float, addend: Float, skip: Float, scale: Float, bias: Float, epsilon: float
+) -> list[Float]:
+    return _skip_layer_norm(x + addend, skip, scale, bias, epsilon)
+
+
+def _skip_rms_norm(x: Float, skip: Float, scale: Float, epsilon: float) -> list[Float]:
+    return [_rms_norm(x + skip, scale, epsilon), x + skip]
+
+
+def _embed(
+    words: npt.NDArray[np.int64],
+    segments: npt.NDArray[np.int64],
+    table: Float,
+    positions: Float,
+    segment_table: Float,
+    scale: Float,
+    bias: Float,
+    epsilon: float,
+) -> list[Float]:
+    total = table[words] + segment_table[segments] + positions
+    return [_layer_norm(total, scale, bias, epsilon)]
+
+
+FORMULAS = {
+    "Silu": Formula(lambda x: [x * _sigmoid(x)], ((2, 7),)),
+    "QuickGelu": Formula(lambda x, alpha: [x * _sigmoid(alpha * x)], ((2, 7),), attributes={"alpha": 1.5}),
+    "SkipLayerNormalization": Formula(
+        _skip_layer_norm, ((2, 3, 8), (2, 3, 8), (8,), (8,)), attributes={"epsilon": 1e-3}
+    ),
+    "BiasSkipLayerNormalization": Formula(
+        _bias_skip_layer_norm, ((2, 3, 8), (8,), (2, 3, 8), (8,), (8,)), attributes={"epsilon": 1e-3}
+    ),
+    "SkipRMSNormalization": Formula(
+        _skip_rms_norm, ((2, 3, 8), (2, 3, 8), (8,)), attributes={"epsilon": 1e-3}
+    ),
+    "EmbedLayerNormalization": Formula(
+        _embed,
+        ((2, 3), (2, 3), (11, 8), (1, 3, 8), (2, 8), (8,), (8,)),
+        indices={0: 11, 1: 2},
+        attributes={"epsilon": 1e-3},
+    ),
+}
