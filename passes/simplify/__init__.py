@@ -14,6 +14,7 @@ from graphopt.passes.simplify.fold_shape_of_known import FoldShapeOfKnown
 from graphopt.passes.simplify.fuse_consecutive_casts import FuseConsecutiveCasts
 from graphopt.passes.simplify.fuse_consecutive_reshapes import FuseConsecutiveReshapes
 from graphopt.passes.simplify.fuse_consecutive_transposes import FuseConsecutiveTransposes
+from graphopt.passes.simplify.replace_einsum import ReplaceEinsum
 from graphopt.passes.simplify.simplify_arithmetic import SimplifyArithmetic
 
 SIMPLIFY_PASSES = (
@@ -23,6 +24,7 @@ SIMPLIFY_PASSES = (
     FuseConsecutiveCasts,
     EliminateNoopCast,  # after fusing: x → y → x leaves a cast to its own type
     SimplifyArithmetic,
+    ReplaceEinsum,  # its reshapes and transposes are joined with those around them by what follows
     EliminateNoopSlice,
     EliminateNoopPad,
     EliminateNoopConcat,
