@@ -97,14 +97,20 @@ class Backend(Protocol):
     def availability(self) -> Available | Unavailable:
         """Whether the runtime behind this backend is there; never raises, imports only when asked."""
 
-    def claims(self, node: ir.Node, target: Target) -> Claim:
-        """Whether this backend can run ``node`` on ``target``.
+    @property
+    def legalize_passes(self) -> tuple[type[Pass], ...]:
+        """Every pass ``legalize`` may answer with; their ``backend`` is this one's name."""
 
-        A node with subgraphs is claimed with everything inside it, or not at all.
+    def claims(self, node: ir.Node, target: Target) -> Claim:
+        """Whether this backend has a kernel for ``node`` on ``target``.
+
+        Placement asks about every node inside a subgraph too: a node with subgraphs goes to a backend
+        that claims everything inside it. A call of a local function that is not claimed itself goes to
+        a backend that claims every node of the body; it is inlined after the backend's own passes.
         """
 
     def legalize(self, target: Target) -> Sequence[Pass]:
-        """The passes that rewrite a region into the spelling that runs fastest here."""
+        """The passes that rewrite a region into the spelling that runs fastest here, in order."""
 
     def build(self, region: ir.Model, options: BuildOptions) -> Blob:
         """Compile a legalised region; raises BackendError naming the node it stumbled over."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphopt.driver.legalize import Legalized, legalize, steps_of
 from graphopt.driver.opt import Optimized, optimize_model
 from graphopt.errors import BackendError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.manager import Step
     from graphopt.pipeline.protocols import RunnerFactory
+    from graphopt.pipeline.records import Effect, Remark
     from graphopt.placement.place import Placement
     from graphopt.runtime.session import Session
     from graphopt.targets.target import Target
@@ -31,12 +33,24 @@ class Candidate:
     Attributes:
         optimized: the model and what the passes did.
         placement: which backend runs which region.
+        legalized: what each region's backend made of it.
         path: the artifact, complete but for its report.
     """
 
     optimized: Optimized
     placement: Placement
+    legalized: tuple[Legalized, ...]
     path: Path
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What every pass did, the backends' own last."""
+        return (*self.optimized.effects, *(e for region in self.legalized for e in region.effects))
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What every pass had to say, the backends' own last."""
+        return (*self.optimized.remarks, *(r for region in self.legalized for r in region.remarks))
 
 
 @dataclass
@@ -65,22 +79,28 @@ class Workshop:
     _built: int = 0
 
     def optimise(self, steps: tuple[Step, ...]) -> Optimized:
-        """Run ``steps`` over a copy of the model; raises PassError when a pass fails."""
+        """Run ``steps`` over a copy of the model, but for the backends' own; raises PassError."""
         instruments, self.instruments = self.instruments, ()
-        return optimize_model(
-            self.imported.clone(), steps, target=self.target, evaluate=self.evaluate, instruments=instruments
+        done = optimize_model(
+            self.imported.clone(),
+            steps_of(steps, ""),
+            target=self.target,
+            evaluate=self.evaluate,
+            instruments=instruments,
         )
+        return replace(done, steps=steps)
 
     def build(self, optimized: Optimized) -> Candidate:
         """Place an optimised model, build its regions and write them.
 
         Raises:
             BackendError: no backend takes some node, or one refuses its region.
+            PassError: a backend's own pass failed.
         """
         self._built += 1
         path = self.scratch / f"candidate{self._built}.gopt"
-        placement = self._write(optimized.model, path)
-        return Candidate(optimized, placement, path)
+        placement, legalized = self._write(optimized, path)
+        return Candidate(optimized, placement, legalized, path)
 
     def open(self, candidate: Candidate) -> Session:
         """The candidate as its user will run it; raises BackendError when it cannot be opened."""
@@ -93,31 +113,32 @@ class Workshop:
         release_pages(self.imported)
         return load(candidate.path, threads=self.threads)
 
-    def _write(self, model: ir.Model, path: Path) -> Placement:
+    def _write(self, optimized: Optimized, path: Path) -> tuple[Placement, tuple[Legalized, ...]]:
         from graphopt.artifact.writer import ArtifactWriter
 
         with ArtifactWriter(path, writer=program()) as writer:
-            placement = self.add_regions(writer, model)
-            commit(writer, model, self, {})
-        return placement
+            built = self.add_regions(writer, optimized)
+            commit(writer, optimized.model, self, {})
+        return built
 
-    def add_regions(self, writer: ArtifactWriter, model: ir.Model) -> Placement:
-        """Place ``model``, build its regions and add them to ``writer``."""
+    def add_regions(
+        self, writer: ArtifactWriter, optimized: Optimized
+    ) -> tuple[Placement, tuple[Legalized, ...]]:
+        """Place a model, legalise and build its regions and add them to ``writer``."""
         from graphopt.backends.base import BuildOptions
-        from graphopt.pipeline.context import PassContext
-        from graphopt.pipeline.manager import PassManager
         from graphopt.placement.extract import extract_region
         from graphopt.placement.place import place
 
-        placement = place(model, self.backends, self.target, strict=self.strict)
+        placement = place(optimized.model, self.backends, self.target, strict=self.strict)
         by_name = {backend.name: backend for backend in self.backends}
+        legalized: list[Legalized] = []
         for region in placement.regions:
             backend = by_name[region.backend]
             piece = extract_region(placement.model, region)
-            PassManager(tuple(backend.legalize(self.target))).run(piece, PassContext(target=self.target))
+            legalized.append(legalize(piece, optimized.steps, backend, self.target, self.evaluate))
             blob = backend.build(piece, BuildOptions(self.target, self.threads, writer.weights))
             writer.add_region(blob, region.inputs, region.outputs)
-        return placement
+        return placement, tuple(legalized)
 
 
 def commit(writer: ArtifactWriter, model: ir.Model, workshop: Workshop, details: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from graphopt.driver.candidate import Workshop, commit, program, scratch_parent,
 from graphopt.driver.compile_options import CompileOptions
 from graphopt.driver.equal import Settled, settle
 from graphopt.driver.fast import Race, ablate, no_slower
+from graphopt.driver.legalize import legalization
 from graphopt.driver.opt import import_model, pipeline
 from graphopt.driver.replay import Decisions, recorded_decisions
 from graphopt.errors import UsageError
@@ -109,7 +110,7 @@ class _Compilation:
         target = parse_target(self.options.target)
         backends = usable_backends(target)
         decisions = recorded_decisions(self.options.replay) if self.options.replay is not None else None
-        steps = self._steps(decisions)
+        steps = self._steps(decisions, legalization(backends, target))
         threads = self.options.threads or (decisions.threads if decisions else None) or available_threads()
         with self._stage("import"):
             imported = import_model(self.source, shapes=self.options.shapes, constants=self.options.constants)
@@ -150,9 +151,14 @@ class _Compilation:
             report = self._write(workshop, settled, measurement, memory)
         return CompileResult(self.output, report)
 
-    def _steps(self, decisions: Decisions | None) -> tuple[Step, ...]:
+    def _steps(self, decisions: Decisions | None, legalize: tuple[Step, ...]) -> tuple[Step, ...]:
         if decisions is None:
-            return pipeline(self.options.passes, level=self.options.level, disabled=self.options.disabled)
+            return pipeline(
+                self.options.passes,
+                level=self.options.level,
+                disabled=self.options.disabled,
+                legalize=legalize,
+            )
         return pipeline(decisions.pipeline, disabled=self.options.disabled)
 
     def _oracle(self, imported: ir.Model) -> Oracle | None:
@@ -224,7 +230,7 @@ class _Compilation:
 
         optimized = settled.candidate.optimized
         with ArtifactWriter(self.output, writer=program()) as writer:
-            workshop.add_regions(writer, optimized.model)
+            workshop.add_regions(writer, optimized)
             # It is there for other tools, ONNX Runtime among them.
             optimized.model.ir_version = ir_version_for_onnxruntime(optimized.model)
             writer.add_model(optimized.model)

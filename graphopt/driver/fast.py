@@ -124,7 +124,7 @@ def _without_each(
     from graphopt.pipeline.manager import flatten, keep_passes
 
     changes: dict[str, int] = {}
-    for effect in settled.candidate.optimized.effects:
+    for effect in settled.candidate.effects:
         if effect.modified:
             name = effect.pass_text.partition("{")[0]
             changes[name] = changes.get(name, 0) + 1 + abs(effect.nodes_before - effect.nodes_after)

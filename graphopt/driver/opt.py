@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Constants = Mapping[str, npt.NDArray[np.generic]] | Sequence[str]
 
 DEFAULT_LEVEL = 2
+_LEGALIZE_FROM = 2
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,11 @@ class Optimized:
 
 
 def pipeline(
-    passes: str | Iterable[object] | None = None, *, level: int = DEFAULT_LEVEL, disabled: Iterable[str] = ()
+    passes: str | Iterable[object] | None = None,
+    *,
+    level: int = DEFAULT_LEVEL,
+    disabled: Iterable[str] = (),
+    legalize: tuple[Step, ...] = (),
 ) -> tuple[Step, ...]:
     """The steps a request stands for.
 
@@ -55,11 +60,13 @@ def pipeline(
             onnxscript); None for the level's.
         level: 0 to 3, used when ``passes`` is None.
         disabled: names of passes or groups to leave out.
+        legalize: the backends' own passes, with which a level ends from -O2 on. A person who spells
+            the passes out writes the backend's name where they are wanted.
 
     Raises:
         UsageError: an unknown pass, level or option.
     """
-    from graphopt.passes import GROUPS, registry
+    from graphopt.driver.known_passes import known_groups, known_passes
     from graphopt.passes.levels import LEVELS
     from graphopt.pipeline.adapt import adapt
     from graphopt.pipeline.manager import flatten, keep_passes
@@ -68,10 +75,11 @@ def pipeline(
     if passes is None:
         if not 0 <= level < len(LEVELS):
             raise UsageError(f"there is no level -O{level}", f"-O0 to -O{len(LEVELS) - 1}")
-        passes = LEVELS[level]
+        passes = [LEVELS[level], *(legalize if level >= _LEGALIZE_FROM else ())]
+    known, groups = known_passes(), known_groups()
     steps: tuple[Step, ...] = ()
     for thing in (passes,) if isinstance(passes, str) else passes:
-        steps += parse(thing, registry(), GROUPS) if isinstance(thing, str) else (adapt(thing),)
+        steps += parse(thing, known, groups) if isinstance(thing, str) else (adapt(thing),)
     off = _disabled_names(disabled)
     if not off:
         return steps
@@ -79,13 +87,14 @@ def pipeline(
 
 
 def _disabled_names(disabled: Iterable[str]) -> frozenset[str]:
-    from graphopt.passes import GROUPS, registry
+    from graphopt.driver.known_passes import known_groups, known_passes
 
+    groups, known = known_groups(), known_passes()
     names: set[str] = set()
     for name in disabled:
-        if name in GROUPS:
-            names.update(cls.name() for cls in GROUPS[name])
-        elif name in registry():
+        if name in groups:
+            names.update(cls.name() for cls in groups[name])
+        elif name in known:
             names.add(name)
         else:
             raise UsageError(

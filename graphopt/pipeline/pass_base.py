@@ -29,6 +29,9 @@ class Pass(ABC):
     level: ClassVar[Level] = Level.CANONICAL
     """The level the model must satisfy before the pass and still satisfies after it."""
 
+    backend: ClassVar[str] = ""
+    """The backend whose regions a legalisation pass rewrites; empty for a pass over the whole model."""
+
     @classmethod
     def name(cls) -> str:
         """The name in pipeline strings, derived from the class name."""

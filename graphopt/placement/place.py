@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from graphopt.backends.inline import can_inline, inline_functions
 from graphopt.errors import BackendError
 from graphopt.ir.analyses.flops import model_flops
-from graphopt.ir.walk import inner_nodes
 from graphopt.placement.borders import Borders
+from graphopt.placement.choose import Choice, Chooser, without_unclaimed_functions
 from graphopt.placement.regions import merge_regions
 
 if TYPE_CHECKING:
@@ -85,14 +84,6 @@ class Placement:
     rows: tuple[PlacementRow, ...]
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """The backend of one node, and why more preferred ones are not it."""
-
-    backend: str
-    refusals: tuple[str, ...]
-
-
 def place(model: ir.Model, backends: Sequence[Backend], target: Target, *, strict: bool = False) -> Placement:
     """Cut a model into regions: each node goes to the first backend that claims it.
 
@@ -108,8 +99,8 @@ def place(model: ir.Model, backends: Sequence[Backend], target: Target, *, stric
     """
     if not backends:
         raise BackendError("no backend is available to place the model on", "graphopt doctor")
-    chooser = _Chooser(backends, target)
-    placed = _without_unclaimed_functions(model, chooser)
+    chooser = Chooser(model, backends, target)
+    placed = without_unclaimed_functions(model, chooser)
     choices = [chooser.choose(node, strict) for node in placed.graph]
     nodes = list(placed.graph)
     parts = merge_regions(nodes, [choice.backend for choice in choices]) or [[]]
@@ -129,61 +120,11 @@ def place(model: ir.Model, backends: Sequence[Backend], target: Target, *, stric
     )
 
 
-class _Chooser:
-    """Asks the backends about nodes."""
-
-    def __init__(self, backends: Sequence[Backend], target: Target) -> None:
-        self._backends = backends
-        self._target = target
-
-    def claimed(self, node: ir.Node) -> bool:
-        """Whether any backend takes the node as it is."""
-        return any(backend.claims(node, self._target).accepted for backend in self._backends)
-
-    def choose(self, node: ir.Node, strict: bool) -> _Choice:
-        """The backend of one node; raises BackendError when there is none."""
-        refusals: list[str] = []
-        for backend in self._backends:
-            claim = backend.claims(node, self._target)
-            if claim.accepted:
-                return _Choice(backend.name, tuple(refusals))
-            refusals.append(f"{backend.name}: {claim.reason}")
-            if strict:
-                message = f"node '{node.name}' ({node.op_type}) would fall back: {refusals[0]}"
-                raise BackendError(message, "compile without --strict to let it")
-        reasons = "; ".join(refusals)
-        raise BackendError(
-            f"no backend takes node '{node.name}' ({node.op_type}): {reasons}", "graphopt doctor"
-        )
-
-
-def _without_unclaimed_functions(model: ir.Model, chooser: _Chooser) -> ir.Model:
-    """The model with every call inlined that no backend takes; claims are asked again of the bodies."""
-    if not model.functions:
-        return model
-    placed = model.clone()
-    outer = {inner: node for node in placed.graph for inner in inner_nodes(node)}
-
-    def wanted(call: ir.Node) -> bool:
-        # A call inside a subgraph stays only if the node that holds the subgraph is taken with it.
-        holder = call if call.graph is placed.graph else outer.get(call)
-        return holder is None or not chooser.claimed(holder)
-
-    inline_functions(placed, wanted)
-    for node in placed.graph.all_nodes():
-        function = placed.functions.get(node.op_identifier())
-        if function is not None and not can_inline(function, placed) and not chooser.claimed(node):
-            versions = ", ".join(f"{d or 'ai.onnx'} {v}" for d, v in sorted(function.opset_imports.items()))
-            message = f"node '{node.name}' calls function {function.name}, written for other opsets"
-            raise BackendError(f"{message} ({versions}) than the model's")
-    return placed
-
-
 def _rows(
     model: ir.Model,
     backends: Sequence[Backend],
     regions: Sequence[Region],
-    choices: Mapping[ir.Node, _Choice],
+    choices: Mapping[ir.Node, Choice],
 ) -> Iterator[PlacementRow]:
     flops = model_flops(model).per_node
     for backend in backends:

@@ -10,12 +10,13 @@ import onnx_ir as ir
 
 from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavailable
 from graphopt.backends.flatten import flatten
+from graphopt.backends.onnxruntime.domains import DOMAINS
 from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
+from graphopt.backends.onnxruntime.legalize import LEGALIZE_PASSES
 from graphopt.backends.onnxruntime.opset import opset_for_onnxruntime
 from graphopt.backends.onnxruntime.session import FIX, import_onnxruntime
 from graphopt.backends.serialize import serialize
 from graphopt.errors import BackendError
-from graphopt.ir.walk import inner_nodes
 
 if TYPE_CHECKING:
     from graphopt.pipeline.pass_base import Pass
@@ -42,14 +43,18 @@ class OnnxRuntimeBackend:
         """Every node of a domain it has operators for; its verdict on the version comes when building."""
         if target.kind != "cpu":
             return Claim(False, f"it is set up for CPU targets, not {target.kind}")
-        for inner in (node, *inner_nodes(node)):
-            if inner.domain not in _DOMAINS:
-                return Claim(False, f"it has no operator {inner.domain}::{inner.op_type}")
+        if node.domain not in DOMAINS:
+            return Claim(False, f"it has no operator {node.domain}::{node.op_type}")
         return Claim(True)
 
+    @property
+    def legalize_passes(self) -> tuple[type[Pass], ...]:
+        """The passes of the ``legalize`` folder."""
+        return LEGALIZE_PASSES
+
     def legalize(self, target: Target) -> Sequence[Pass]:  # noqa: ARG002 (part of the protocol)
-        """Nothing yet: canonical spellings run as they are."""
-        return ()
+        """Every one of them: they choose by what they see in the graph."""
+        return tuple(cls() for cls in LEGALIZE_PASSES)
 
     def build(self, region: ir.Model, options: BuildOptions) -> Blob:
         """ONNX bytes whose large weights lie in ``options.weights``."""
@@ -59,7 +64,3 @@ class OnnxRuntimeBackend:
 
 
 BACKEND = OnnxRuntimeBackend()
-
-_DOMAINS = frozenset(
-    ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.training", "ai.onnx.preview.training")
-) | {"com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"}

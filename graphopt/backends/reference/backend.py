@@ -14,7 +14,6 @@ from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavail
 from graphopt.backends.flatten import flatten
 from graphopt.backends.reference.session import FIX
 from graphopt.backends.serialize import serialize
-from graphopt.ir.walk import inner_nodes
 
 if TYPE_CHECKING:
     from graphopt.pipeline.pass_base import Pass
@@ -41,13 +40,17 @@ class ReferenceBackend:
             return Unavailable("onnx is not installed", FIX)
 
     def claims(self, node: ir.Node, target: Target) -> Claim:
-        """Nodes whose operators, inner ones included, onnx.reference implements."""
+        """Nodes whose operators onnx.reference implements."""
         if target.kind != "cpu":
             return Claim(False, f"it is for CPU targets, not {target.kind}")
-        for inner in (node, *inner_nodes(node)):
-            if not _has_reference(inner):
-                return Claim(False, f"onnx.reference has no {inner.domain or 'ai.onnx'}::{inner.op_type}")
+        if not _has_reference(node):
+            return Claim(False, f"onnx.reference has no {node.domain or 'ai.onnx'}::{node.op_type}")
         return Claim(True)
+
+    @property
+    def legalize_passes(self) -> tuple[type[Pass], ...]:
+        """None."""
+        return ()
 
     def legalize(self, target: Target) -> Sequence[Pass]:  # noqa: ARG002 (part of the protocol)
         """Nothing: the specification is defined on every spelling."""

@@ -1,0 +1,5 @@
+"""How ONNX Runtime likes things spelled, one pass per file, in running order."""
+
+from graphopt.pipeline.pass_base import Pass
+
+LEGALIZE_PASSES: tuple[type[Pass], ...] = ()
