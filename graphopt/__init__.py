@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         bisect,
         compile,  # noqa: A004 - the verb people look for
         doctor,
+        explain,
         inspect,
         load,
         optimize,
@@ -32,6 +33,7 @@ __all__ = [
     "bisect",
     "compile",
     "doctor",
+    "explain",
     "inspect",
     "load",
     "optimize",

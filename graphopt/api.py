@@ -7,6 +7,7 @@ from graphopt.driver.bench import bench
 from graphopt.driver.bisect import bisect
 from graphopt.driver.compile import CompileResult, compile_model
 from graphopt.driver.doctor import doctor
+from graphopt.driver.explain import explain
 from graphopt.driver.inspect import inspect
 from graphopt.driver.opt import optimize
 from graphopt.driver.verify import verify
@@ -20,6 +21,7 @@ __all__ = [
     "bisect",
     "compile",
     "doctor",
+    "explain",
     "inspect",
     "load",
     "optimize",

@@ -13,6 +13,7 @@ from graphopt.cli.bench import bench
 from graphopt.cli.bisect import bisect
 from graphopt.cli.compile import compile_
 from graphopt.cli.doctor import doctor
+from graphopt.cli.explain import explain
 from graphopt.cli.failures import guard
 from graphopt.cli.inspect import inspect
 from graphopt.cli.opt import opt
@@ -23,7 +24,7 @@ from graphopt.cli.signals import unwind_on_signals
 from graphopt.cli.verify import verify
 
 # In the order in which a person meets them.
-ALL_VERBS = (compile_, run, bench, inspect, verify, bisect, opt, passes, pack, doctor)
+ALL_VERBS = (compile_, run, bench, inspect, explain, verify, bisect, opt, passes, pack, doctor)
 
 EPILOG = (
     "Exit codes: 0 done, 1 the model or the target cannot, 2 usage, 3 equality failed, "

@@ -1,9 +1,10 @@
-"""Everything there is to say about the passes: the records behind ``graphopt passes`` and its reference page."""
+"""What there is to say about the passes: the records behind ``graphopt passes`` and its reference page."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ def _section(record: PassRecord) -> Iterator[str]:
     yield from ("", f"### {record.name}")
     yield f"Runs from {record.level} on." if record.level else "Runs when named in `--passes`."
     yield ""
-    yield _without_markup(record.doc)
+    yield _as_markdown(record.doc)
     if record.options:
         yield from ("", "| option | type | default |", "|---|---|---|")
         yield from (f"| `{name}` | `{kind}` | `{default}` |" for name, kind, default in record.options)
@@ -90,11 +91,12 @@ def _section(record: PassRecord) -> Iterator[str]:
         yield "```"
 
 
-def _without_markup(doc: str) -> str:
-    """A docstring as Markdown: the indented parts under Before, After, … become lists of lines."""
-    return "\n".join(
-        f"{line.rstrip()}  " if line.startswith(" ") else line.rstrip() for line in doc.split("\n")
+def _as_markdown(doc: str) -> str:
+    """A docstring as Markdown: the lines that start with Before, After, Needs, … become a list."""
+    text = re.sub(
+        r"^(Before|After|Needs|Keeps|Skips):\s*", r"- **\1** ", inspect.cleandoc(doc), flags=re.MULTILINE
     )
+    return text.replace("``", "`")
 
 
 def _record(cls: type[Pass], groups: dict[type[Pass], str], levels: dict[type[Pass], str]) -> PassRecord:

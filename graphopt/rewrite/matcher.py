@@ -73,7 +73,9 @@ class Matcher:
         root = self.pattern.root
         fit = self._fits(root, self.node)
         if not fit.ok:
-            return Miss(fit.node or self.node, fit.reason, fit.score, self.pattern.parts)
+            # A step that two others read is counted twice: only a verdict on a whole match is complete.
+            score = min(fit.score, self.pattern.parts - 1)
+            return Miss(fit.node or self.node, fit.reason, score, self.pattern.parts)
         found = self._node(root, self.node, None, _State())
         return found if found is not None else self._miss
 
@@ -97,7 +99,7 @@ class Matcher:
         if reason is not None:
             return _Fit(False, 0, node, reason)
         best: _Fit | None = None
-        for inputs in _orders(call, node):
+        for inputs in operand_orders(call, node):
             fit = self._fits_inputs(call, inputs, node)
             if fit.ok:
                 return fit
@@ -202,7 +204,7 @@ class Matcher:
         state.nodes[index] = node
         for name, binding in _bind_outputs(call, node):
             state.values[name] = binding
-        for inputs in _orders(call, node):
+        for inputs in operand_orders(call, node):
             if not self._fits_inputs(call, inputs, node).ok:
                 continue
             found = self._inputs(call, inputs, node, rest, state)
@@ -258,7 +260,7 @@ class Matcher:
         return None
 
 
-def _orders(call: Call, node: ir.Node) -> Iterator[tuple[ir.Value | None, ...]]:
+def operand_orders(call: Call, node: ir.Node) -> Iterator[tuple[ir.Value | None, ...]]:
     """The inputs as given, padded to the pattern's, and exchanged where that means the same."""
     inputs = (*node.inputs, *(None,) * (len(call.inputs) - len(node.inputs)))
     yield inputs

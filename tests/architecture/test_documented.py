@@ -9,6 +9,7 @@ import click
 
 import graphopt
 from graphopt.cli.main import ALL_VERBS
+from graphopt.driver.pass_reference import COMMAND, markdown
 from graphopt.passes import GROUPS
 from tests.architecture.tracked import ROOT
 
@@ -37,6 +38,10 @@ def test_every_verb_and_every_option_is_explained() -> None:
 
 def test_every_group_of_passes_is_listed() -> None:
     assert all(f"| `{group}` |" in DOCS["passes.md"] for group in GROUPS)
+
+
+def test_the_reference_of_the_passes_is_fresh() -> None:
+    assert DOCS["pass-reference.md"] == markdown(), f"docs/pass-reference.md is stale; run: {COMMAND}"
 
 
 def test_links_lead_somewhere() -> None:
