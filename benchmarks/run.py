@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     table.print_rows(console, rows, names, BASELINE)
     table.print_means(console, result.get("means", {}))
+    table.print_shipped(console, rows)
     table.print_costs(console, rows, names)
     table.print_failures(console, rows)
     console.print(f"written: {path}", soft_wrap=True)

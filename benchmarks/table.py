@@ -42,6 +42,22 @@ def print_means(console: Console, means: Mapping[str, Mapping[str, Any]]) -> Non
         )
 
 
+def print_shipped(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The models for which graphopt shipped the input, and every pass it had to drop."""
+    compiles = {row["model"]: row.get("compile_measured") or row.get("compile") for row in rows}
+    done = {model: compile_ for model, compile_ in compiles.items() if compile_ is not None}
+    if not done:
+        return
+    unchanged = [model for model, compile_ in done.items() if compile_["shipped"] == "input"]
+    console.print(f"shipped unchanged: {', '.join(unchanged) or 'none'} of {len(done)}")
+    drops = [
+        f"{model}: {name} ({_short(reason)})"
+        for model, compile_ in done.items()
+        for name, reason in compile_["dropped"].items()
+    ]
+    console.print("passes dropped: " + ("; ".join(drops) or "none"), markup=False)
+
+
 def print_costs(console: Console, rows: Sequence[Mapping[str, Any]], engines: Sequence[str]) -> None:
     """What compiling cost, and the memory each engine held."""
     table = Table(
