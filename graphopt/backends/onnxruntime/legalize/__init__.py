@@ -1,5 +1,6 @@
 """How ONNX Runtime likes things spelled, one pass per file, in running order."""
 
+from graphopt.backends.onnxruntime.legalize.keep_softmax_float import KeepSoftmaxFloat
 from graphopt.pipeline.pass_base import Pass
 
-LEGALIZE_PASSES: tuple[type[Pass], ...] = ()
+LEGALIZE_PASSES: tuple[type[Pass], ...] = (KeepSoftmaxFloat,)
