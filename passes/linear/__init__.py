@@ -2,7 +2,19 @@
 
 from graphopt.passes.linear.fuse_batch_norm import FuseBatchNorm
 from graphopt.passes.linear.fuse_bias import FuseBias
+from graphopt.passes.linear.fuse_input_scale import FuseInputScale
+from graphopt.passes.linear.fuse_input_shift import FuseInputShift
+from graphopt.passes.linear.fuse_pad import FusePad
+from graphopt.passes.linear.fuse_pad_into_pool import FusePadIntoPool
 from graphopt.passes.linear.fuse_scale import FuseScale
 from graphopt.pipeline.pass_base import Pass
 
-LINEAR_PASSES: tuple[type[Pass], ...] = (FuseBatchNorm, FuseScale, FuseBias)
+LINEAR_PASSES: tuple[type[Pass], ...] = (
+    FuseBatchNorm,
+    FuseScale,
+    FuseBias,
+    FuseInputScale,
+    FuseInputShift,  # before pads: what a convolution pads with is not shifted
+    FusePad,
+    FusePadIntoPool,
+)

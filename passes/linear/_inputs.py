@@ -1,0 +1,95 @@
+"""What Conv, ConvTranspose, Gemm and MatMul absorb in front of them: factors and shifts of their input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.passes.linear._absorb import Affine, spelled
+from graphopt.passes.linear._factors import Array, Vector, along, fits, rounded
+from graphopt.passes.linear._hosts import Host, host_of, refusal
+from graphopt.rewrite.match import Match
+from graphopt.rewrite.replacement import Replacement
+from graphopt.rewrite.rule import Guard, RightSide
+
+ReadInput = Callable[[Match, Host], Affine | str]
+"""Reads what stands before a linear node; a text says why it is not affine, an empty one silently."""
+
+
+def factor_of(match: Match, found: Host, name: str) -> Vector | None:
+    """The constant ``name`` as a factor or shift of the input channels of ``found``, or None."""
+    if found.op in ("Conv", "ConvTranspose"):
+        axis, rank = 1 - len(found.dims), len(found.dims)
+    elif found.op == "Gemm":
+        axis, rank = (-2 if found.node.attributes.get_int("transA", 0) else -1), 2
+    else:
+        axis, rank = -1, match.rank("x")
+    vector = along(match.value(name), axis, rank)
+    return vector if vector is not None and vector.size in (1, found.inputs) else None
+
+
+def is_unpadded(node: ir.Node) -> bool:
+    """Whether every output element of a Conv reads real input alone; true of products."""
+    if node.op_type == "ConvTranspose":
+        return False
+    automatic = node.attributes.get_string("auto_pad", "NOTSET")
+    if automatic == "VALID":
+        return True
+    return automatic == "NOTSET" and not any(node.attributes.get_ints("pads", ()))
+
+
+def guard(affine: ReadInput) -> Guard:
+    """A guard: the affine step that ``affine`` reads can go into the constants of the linear node."""
+
+    def check(match: Match) -> str | None:
+        found = host_of(match)
+        reason = refusal(found)
+        if found is None or reason is not None:
+            return reason
+        step = affine(match, found)
+        if isinstance(step, str):
+            return step
+        factor, shift = step
+        if shift is not None and not is_unpadded(found.node):
+            return f"{found.op} pads with zeros, which the shift does not reach"
+        if factor is not None and not found.represents(found.scaled_inputs(factor)):
+            return f"the weight {found.weight.name!r} times the factor leaves the range of its type"
+        bias = _bias(match, found, shift)
+        if bias is not None and not fits(bias, found.dtype):
+            return "the new bias leaves the range of its type"
+        return None
+
+    return check
+
+
+def absorb(affine: ReadInput) -> RightSide:
+    """A right side: the linear node reads x, the affine step is in its constants."""
+
+    def replace(match: Match) -> Replacement:
+        found = host_of(match)
+        step = affine(match, found) if found is not None else ""
+        assert found is not None
+        assert not isinstance(step, str), "the guard asked for both"
+        factor, shift = step
+        constants: dict[str, Array] = {}
+        if factor is not None:
+            constants["w"] = rounded(found.scaled_inputs(factor), found.dtype)
+        if shift is None:
+            return Replacement(f"y = {found.op} <**attrs> (x, w{', b' * ('b' in match)})", constants)
+        return spelled(found, _bias(match, found, shift), constants)
+
+    return replace
+
+
+def _bias(match: Match, found: Host, shift: Vector | None) -> Vector | None:
+    """The bias that ``shift`` of the input makes of the one there is; None without a shift."""
+    if shift is None:
+        return None
+    old = found.factor_of(match.value("b")) if found.op == "MatMul" and "b" in match else found.bias_vector()
+    assert old is not None, "the guard asked for it"
+    weight = found.scaled_inputs(np.broadcast_to(shift, (found.inputs,)))
+    with np.errstate(all="ignore"):
+        total: Vector = weight.sum(axis=found.summed) * found.attributes.get("alpha", 1.0)
+        return total.reshape(-1) + old
