@@ -6,7 +6,7 @@ a model that can be run before and after the rule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -33,6 +33,8 @@ class Draw:
         attributes: the attributes drawn so far.
         counts: how many values each ``*xs`` stands for.
         missing: optional inputs left out.
+        results: types and shapes of values that no schema tells.
+        functions: make the local functions the left side calls.
     """
 
     rng: np.random.Generator
@@ -45,6 +47,8 @@ class Draw:
     counts: dict[str, int] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     sizes: dict[str, int] = field(default_factory=dict)
+    results: dict[str, tuple[ir.DataType, tuple[Axis, ...]]] = field(default_factory=dict)
+    functions: list[Callable[[int], ir.Function]] = field(default_factory=list)
 
     def dim(self, name: str) -> int:
         """The size this case gives to a dim name: 1 to 5, the same each time."""
@@ -94,6 +98,14 @@ class Draw:
     def omit(self, name: str) -> None:
         """Leave an optional input out."""
         self.missing.add(name)
+
+    def result(self, name: str, *shape: Axis, dtype: ir.DataType | None = None) -> None:
+        """Say what a value of the left side is where ONNX does not know: the operator is not a standard one."""
+        self.results[name] = (dtype or self.dtype, shape)
+
+    def function(self, make: Callable[[int], ir.Function]) -> None:
+        """Bring in a local function that the left side calls: ``make`` takes the opset."""
+        self.functions.append(make)
 
     def choice(self, *options: T) -> T:
         """One of ``options``."""

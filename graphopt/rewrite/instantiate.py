@@ -51,7 +51,8 @@ class _Instance:
             opset_imports={"": self.opset, **{c.domain: 1 for c in self.pattern.calls if c.domain}},
             name="before",
         )
-        return ir.Model(graph, ir_version=10)
+        functions = [make(self.opset) for make in self.draw.functions]
+        return ir.Model(graph, ir_version=10, functions=functions)
 
     def _node(self, call: Call) -> None:
         inputs: list[ir.Value | None] = []
@@ -79,6 +80,10 @@ class _Instance:
             name=f"{call.op_type}_{len(self.nodes)}",
         )
         infer_outputs(node, self.opset)
+        for value in outputs:
+            if value.shape is None and value.name in self.draw.results:
+                dtype, shape = self.draw.results[value.name]
+                value.type, value.shape = ir.TensorType(dtype), ir.Shape(shape)
         self.nodes.append(node)
         self.values.update({str(value.name): value for value in outputs})
 

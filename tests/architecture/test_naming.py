@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from graphopt.backends.registry import find_backend
 from graphopt.pipeline.pass_base import Pass, kebab
 from tests.architecture.tracked import ROOT
 
 PASSES = ROOT / "passes"
+BACKENDS = ROOT / "graphopt" / "backends"
 TEXT_TESTS = ROOT / "tests" / "text"
 
 
@@ -26,13 +28,18 @@ def pass_files() -> list[Path]:
     return sorted(file for file in PASSES.glob("*/*.py") if _is_pass_file(file))
 
 
+def legalize_files() -> list[Path]:
+    """Every file that holds a pass of a backend's legalisation."""
+    return sorted(file for file in BACKENDS.glob("*/legalize/*.py") if _is_pass_file(file))
+
+
 def _is_pass_file(file: Path) -> bool:
     return not file.name.startswith("_")
 
 
 def classes_of(file: Path) -> list[type[Pass]]:
     """The passes defined in ``file``."""
-    name = f"graphopt.passes.{file.parent.name}.{file.stem}"
+    name = f"graphopt.{'.'.join(file.relative_to(_home(file)).with_suffix('').parts)}"
     module = importlib.import_module(name)
     return [
         cls
@@ -41,19 +48,29 @@ def classes_of(file: Path) -> list[type[Pass]]:
     ]
 
 
+def _home(file: Path) -> Path:
+    """The folder whose path is the module ``graphopt``: passes lie beside it and are installed into it."""
+    return ROOT if file.is_relative_to(PASSES) else ROOT / "graphopt"
+
+
+def _group(file: Path) -> str:
+    """The group a pass is in: its folder, or the backend whose regions it legalises."""
+    return file.parent.parent.name if file.parent.name == "legalize" else file.parent.name
+
+
 def _id(file: Path) -> str:
-    return f"{file.parent.name}/{file.stem}"
+    return f"{_group(file)}/{file.stem}"
 
 
-@pytest.mark.parametrize("file", pass_files(), ids=_id)
+@pytest.mark.parametrize("file", [*pass_files(), *legalize_files()], ids=_id)
 def test_file_holds_the_pass_it_is_named_after(file: Path) -> None:
     [cls] = classes_of(file)
     stem = file.stem.replace("_", "-")
     assert cls.name() == kebab(cls.__name__)
-    assert cls.name() in {stem, f"{file.parent.name}-{stem}"}
+    assert cls.name() in {stem, f"{_group(file)}-{stem}"}
 
 
-@pytest.mark.parametrize("file", pass_files(), ids=_id)
+@pytest.mark.parametrize("file", [*pass_files(), *legalize_files()], ids=_id)
 def test_docstring_says_what_it_does_to_a_model(file: Path) -> None:
     [cls] = classes_of(file)
     text = inspect.getdoc(cls) or ""
@@ -61,9 +78,9 @@ def test_docstring_says_what_it_does_to_a_model(file: Path) -> None:
     assert not missing, f"{cls.__name__} does not say {missing}"
 
 
-@pytest.mark.parametrize("file", pass_files(), ids=_id)
+@pytest.mark.parametrize("file", [*pass_files(), *legalize_files()], ids=_id)
 def test_every_pass_has_a_text_test(file: Path) -> None:
-    folder = TEXT_TESTS / file.parent.name
+    folder = TEXT_TESTS / _group(file)
     found = [path.name for path in folder.glob(f"{file.stem}*") if path.suffix == ".onnxtxt"]
     assert found, f"write {folder.relative_to(ROOT)}/{file.stem}.onnxtxt"
 
@@ -75,6 +92,16 @@ def test_the_family_tuple_holds_every_file(family: Path) -> None:
     assert isinstance(listed, tuple)
     on_disk = {cls for file in pass_files() if file.parent == family for cls in classes_of(file)}
     assert {entry if isinstance(entry, type) else type(entry) for entry in listed} == on_disk
+
+
+@pytest.mark.parametrize("backend", sorted({_group(file) for file in legalize_files()}))
+def test_a_backend_lists_every_pass_of_its_legalisation(backend: str) -> None:
+    listed = importlib.import_module(f"graphopt.backends.{backend}.legalize").LEGALIZE_PASSES
+    on_disk = {cls for file in legalize_files() if _group(file) == backend for cls in classes_of(file)}
+    assert isinstance(listed, tuple)
+    assert set(listed) == on_disk
+    assert {cls.backend for cls in listed} == {backend}
+    assert find_backend(backend).legalize_passes == listed
 
 
 def test_the_registry_holds_every_pass_once() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 
 import numpy as np
 import onnx_ir as ir
 
+import graphopt.backends
 import graphopt.passes
 from graphopt.backends.onnxruntime.runner import OnnxRuntimeRunner, make_runner
 from graphopt.rewrite.draw import Array
@@ -21,9 +23,9 @@ __all__ = ["Sink", "same_bits"]
 
 
 def rules() -> Iterator[tuple[str, Rule]]:
-    """Every rule of every pass, with the pass's module."""
+    """Every rule of every pass, those of the backends' legalisation too, with the pass's module."""
     seen: set[int] = set()
-    for info in pkgutil.walk_packages(graphopt.passes.__path__, "graphopt.passes."):
+    for info in (*_modules(graphopt.passes), *_modules(graphopt.backends)):
         if info.ispkg:
             continue
         module = importlib.import_module(info.name)
@@ -31,6 +33,10 @@ def rules() -> Iterator[tuple[str, Rule]]:
             if id(rule) not in seen:
                 seen.add(id(rule))
                 yield info.name.rpartition(".")[2], rule
+
+
+def _modules(package: ModuleType) -> Iterator[pkgutil.ModuleInfo]:
+    return pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 
 
 def plain_runner(model: ir.Model) -> OnnxRuntimeRunner:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from graphopt.passes import registry
+from graphopt.driver.known_passes import known_passes
 from tests.text.document import Case, CheckFailure, Directive, Outcome, execute, read, verify
 
 HERE = Path(__file__).parent
 DOCUMENTS = sorted(HERE.glob("*/*.onnxtxt"))
 CASES = [case for path in DOCUMENTS for case in read(path)]
-SHIPPED = [name for name, cls in sorted(registry().items()) if cls.__module__.startswith("graphopt.")]
+SHIPPED = [name for name, cls in sorted(known_passes().items()) if cls.__module__.startswith("graphopt.")]
 
 
 def _id(case: Case) -> str:
@@ -27,7 +27,7 @@ def test_document(case: Case) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_document_is_about_the_pass_it_is_named_after(path: Path) -> None:
     family, name = path.parent.name, path.stem.replace("_", "-")
-    owners = [known for known in registry() if name == known or name.startswith(f"{known}-")]
+    owners = [known for known in known_passes() if name == known or name.startswith(f"{known}-")]
     assert owners, f"{path.name} is named after no pass of {family}"
     assert any(owner in case.command for owner in owners for case in read(path))
 
@@ -35,7 +35,7 @@ def test_a_document_is_about_the_pass_it_is_named_after(path: Path) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_pass_is_seen_to_fire_and_to_refuse(name: str) -> None:
     stem = name.replace("-", "_")
-    family = registry()[name].__module__.split(".")[2]
+    family = known_passes()[name].__module__.split(".")[2]
     cases = [case for path in (HERE / family).glob(f"{stem}*.onnxtxt") for case in read(path)]
     assert cases, f"write tests/text/{family}/{stem}.onnxtxt"
     refusing = [case for case in cases if any(c.kind == "CHECK-UNCHANGED" for c in case.checks)]

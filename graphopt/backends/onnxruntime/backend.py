@@ -15,6 +15,7 @@ from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
 from graphopt.backends.onnxruntime.legalize import LEGALIZE_PASSES
 from graphopt.backends.onnxruntime.opset import opset_for_onnxruntime
 from graphopt.backends.onnxruntime.session import FIX, import_onnxruntime
+from graphopt.backends.onnxruntime.settings import session_config
 from graphopt.backends.serialize import serialize
 from graphopt.errors import BackendError
 
@@ -57,10 +58,12 @@ class OnnxRuntimeBackend:
         return tuple(cls() for cls in LEGALIZE_PASSES)
 
     def build(self, region: ir.Model, options: BuildOptions) -> Blob:
-        """ONNX bytes whose large weights lie in ``options.weights``."""
+        """ONNX bytes whose large weights lie in ``options.weights``, and the settings the region wants."""
         flat = flatten(region)
         opset, ir_version = opset_for_onnxruntime(flat), ir_version_for_onnxruntime(flat)
-        return Blob(self.name, serialize(flat, options.weights, opset=opset, ir_version=ir_version))
+        data = serialize(flat, options.weights, opset=opset, ir_version=ir_version)
+        config = session_config(region)
+        return Blob(self.name, data, {"session_config": config} if config else {})
 
 
 BACKEND = OnnxRuntimeBackend()

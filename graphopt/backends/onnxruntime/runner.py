@@ -21,6 +21,7 @@ from graphopt.backends.onnxruntime.session import (
     session_inputs,
     session_outputs,
 )
+from graphopt.backends.onnxruntime.settings import session_config
 from graphopt.backends.onnxruntime.values import run_function
 from graphopt.backends.serialize import serialize
 from graphopt.targets.threads import available_threads
@@ -73,7 +74,11 @@ def make_runner(
         BackendError: onnxruntime is missing or refuses the model (the message names the node), or
             ``overrides`` or ``extra_outputs`` names a value the main graph does not have.
     """
-    options = new_options(threads=available_threads() if threads is None else threads, optimise=optimise)
+    options = new_options(
+        threads=available_threads() if threads is None else threads,
+        optimise=optimise,
+        config=session_config(model) if optimise else None,
+    )
     sink = _InMemory()
     flat = flatten(model)
     data = serialize(

@@ -1,6 +1,7 @@
 """How ONNX Runtime likes things spelled, one pass per file, in running order."""
 
 from graphopt.backends.onnxruntime.legalize.keep_softmax_float import KeepSoftmaxFloat
+from graphopt.backends.onnxruntime.legalize.split_skip_normalization import SplitSkipNormalization
 from graphopt.pipeline.pass_base import Pass
 
-LEGALIZE_PASSES: tuple[type[Pass], ...] = (KeepSoftmaxFloat,)
+LEGALIZE_PASSES: tuple[type[Pass], ...] = (KeepSoftmaxFloat, SplitSkipNormalization)
