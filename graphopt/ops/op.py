@@ -64,6 +64,8 @@ class NamedOp:
             raise UsageError(f"{DOMAIN}.{self.name} needs opset {self.min_opset}, the model has {opset}")
         made = ir.serde.deserialize_function(onnx.parser.parse_function(self.text(opset)))
         made.doc_string = self.doc
+        for number, node in enumerate(made, start=1):
+            node.name = f"{node.op_type}_{number}"  # as every node of a canonical model has one
         return made
 
     def text(self, opset: int) -> str:
