@@ -10,12 +10,18 @@ from graphopt.passes.simplify.eliminate_noop_reshape import EliminateNoopReshape
 from graphopt.passes.simplify.eliminate_noop_slice import EliminateNoopSlice
 from graphopt.passes.simplify.eliminate_noop_split import EliminateNoopSplit
 from graphopt.passes.simplify.eliminate_noop_transpose import EliminateNoopTranspose
+from graphopt.passes.simplify.fold_negations import FoldNegations
 from graphopt.passes.simplify.fold_shape_of_known import FoldShapeOfKnown
 from graphopt.passes.simplify.fuse_consecutive_casts import FuseConsecutiveCasts
 from graphopt.passes.simplify.fuse_consecutive_reshapes import FuseConsecutiveReshapes
 from graphopt.passes.simplify.fuse_consecutive_transposes import FuseConsecutiveTransposes
+from graphopt.passes.simplify.merge_scalar_constants import MergeScalarConstants
 from graphopt.passes.simplify.replace_einsum import ReplaceEinsum
 from graphopt.passes.simplify.simplify_arithmetic import SimplifyArithmetic
+from graphopt.passes.simplify.simplify_clamps import SimplifyClamps
+from graphopt.passes.simplify.simplify_division import SimplifyDivision
+from graphopt.passes.simplify.simplify_logic import SimplifyLogic
+from graphopt.passes.simplify.simplify_powers import SimplifyPowers
 
 SIMPLIFY_PASSES = (
     EliminateIdentity,
@@ -24,6 +30,12 @@ SIMPLIFY_PASSES = (
     FuseConsecutiveCasts,
     EliminateNoopCast,  # after fusing: x → y → x leaves a cast to its own type
     SimplifyArithmetic,
+    SimplifyPowers,
+    SimplifyDivision,
+    FoldNegations,
+    MergeScalarConstants,
+    SimplifyClamps,
+    SimplifyLogic,
     ReplaceEinsum,  # its reshapes and transposes are joined with those around them by what follows
     EliminateNoopSlice,
     EliminateNoopPad,

@@ -1,0 +1,99 @@
+"""FoldNegations: a negation goes into the operator beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.pipeline.context import PassContext
+from graphopt.pipeline.pass_base import Pass
+from graphopt.rewrite.constants import constant_tensor
+from graphopt.rewrite.dims import FLOATS
+from graphopt.rewrite.draw import Draw
+from graphopt.rewrite.driver import apply
+from graphopt.rewrite.match import Match
+from graphopt.rewrite.replacement import Replacement
+from graphopt.rewrite.rule import Refusal, RightSide, Rule
+
+
+def _is_scalar(match: Match) -> str | None:
+    """Constants of one element: a negated copy of a larger one would cost memory."""
+    tensor = constant_tensor(match.value("c"))
+    return None if tensor is not None and tensor.size == 1 and tensor.dtype in FLOATS else ""
+
+
+def _negated(text: str) -> RightSide:
+    def replacement(match: Match) -> Replacement:
+        tensor = constant_tensor(match.value("c"))
+        assert tensor is not None, "the guard lets only constants through"
+        negative = np.negative(np.asarray(tensor.numpy()))
+        return Replacement(text, constants={"n": ir.tensor(negative, dtype=tensor.dtype)})
+
+    return replacement
+
+
+def _draw(draw: Draw) -> None:
+    draw.input("x", "N", 3)
+    z = draw.input("z", "N", 3)
+    if "Div" in draw.ops:
+        draw.feeds["z"] = (np.abs(z.astype(np.float64)) + 0.5).astype(z.dtype)
+
+
+def _draw_constant(draw: Draw) -> None:
+    draw.input("x", "N", 3)
+    draw.constant("c", np.full(draw.choice((), (1,)), draw.choice(0.3, -2.5)).astype(draw.dtype.numpy()))
+
+
+def _draw_vector(draw: Draw) -> None:
+    draw.input("x", "N", 3)
+    draw.constant("c", np.full(3, 0.5).astype(draw.dtype.numpy()))
+
+
+def _binary(name: str, before: str, after: str, shared: tuple[str, ...] = ("n",)) -> Rule:
+    return Rule(name, before=before, after=after, shared=shared, types={"x": "float"}, draw=_draw)
+
+
+def _constant(name: str, before: str, after: str, shared: tuple[str, ...] = ()) -> Rule:
+    return Rule(
+        name,
+        before=before,
+        after=_negated(after),
+        guard=_is_scalar,
+        shared=shared,
+        draw=_draw_constant,
+        refusals=(Refusal(_draw_vector),),
+    )
+
+
+RULES = (
+    _binary("add-negative", "n = Neg (z); y = Add (x, n)", "y = Sub (x, z)"),
+    _binary("subtract-negative", "n = Neg (z); y = Sub (x, n)", "y = Add (x, z)"),
+    _binary("multiply-negatives", "n = Neg (z); m = Neg (x); y = Mul (m, n)", "y = Mul (x, z)", ("n", "m")),
+    _binary("divide-negatives", "n = Neg (z); m = Neg (x); y = Div (m, n)", "y = Div (x, z)", ("n", "m")),
+    _binary("absolute-negative", "n = Neg (x); y = Abs (n)", "y = Abs (x)"),
+    _binary("square-negative", "n = Neg (x); y = Mul (n, n)", "y = Mul (x, x)"),
+    _constant("scale-negative", "m = Neg (x); y = Mul (m, c)", "y = Mul (x, n)", ("m",)),
+    _constant("divide-negative", "m = Neg (x); y = Div (m, c)", "y = Div (x, n)", ("m",)),
+    _constant("negate-scaled", "t = Mul (x, c); y = Neg (t)", "y = Mul (x, n)"),
+    _constant("negate-divided", "t = Div (x, c); y = Neg (t)", "y = Div (x, n)"),
+    Rule("multiply-by-minus-one", before="y = Mul (x, -1.0)", after="y = Neg (x)", draw=_draw),
+    Rule("divide-by-minus-one", before="y = Div (x, -1.0)", after="y = Neg (x)", draw=_draw),
+)
+
+
+@dataclass(frozen=True)
+class FoldNegations(Pass):
+    """Take a Neg into the sum, product or quotient it belongs to; the bits stay the same.
+
+    Before: ``n = Neg(z); y = Add(x, n)``.
+    After:  ``y = Sub(x, z)``.
+    Needs:  a constant of one element where it takes the sign.
+    Keeps:  a Neg that something else reads.
+    Skips:  Neg of a sum or difference: it would change the sign of a zero.
+    """
+
+    def run(self, model: ir.Model, ctx: PassContext) -> bool:
+        """Apply the rules everywhere."""
+        return apply(model, RULES, self.name(), ctx)
