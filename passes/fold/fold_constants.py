@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from graphopt.errors import GraphoptError
 from graphopt.ir.walk import nodes
+from graphopt.passes.fold._replace import replace_by_constant
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 
@@ -249,18 +250,8 @@ def _piece(model: ir.Model, cone: Sequence[ir.Node], wanted: Sequence[ir.Value])
 
 
 def _replace(value: ir.Value, array: Array, ctx: PassContext) -> None:
-    """Put the initializer where the node output was; dead-code removes the node."""
     node = value.producer()
-    assert node is not None
-    graph = node.graph
-    assert isinstance(graph, ir.Graph)  # functions hold no foldable constants: nothing is lifted there
-    name = value.name
-    tensor = ir.tensor(np.asarray(array, order="C"), dtype=value.dtype, name=name)
-    constant = ir.Value(
-        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape.numpy()), const_value=tensor
-    )
-    value.name = f"{name}_folded"
-    value.replace_all_uses_with(constant)
-    graph.register_initializer(constant)
-    what = f"{tensor.dtype.name}{list(array.shape)}"
+    constant = replace_by_constant(value, array)
+    assert constant.const_value is not None
+    what = f"{constant.const_value.dtype.name}{list(array.shape)}"
     ctx.applied(FoldConstants.name(), node, f"computed at compile time: {what}")
