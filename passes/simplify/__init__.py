@@ -1,5 +1,6 @@
 """Simplifying passes, in running order: what enables another comes before it."""
 
+from graphopt.passes.simplify.eliminate_broadcast_expand import EliminateBroadcastExpand
 from graphopt.passes.simplify.eliminate_dropout import EliminateDropout
 from graphopt.passes.simplify.eliminate_identity import EliminateIdentity
 from graphopt.passes.simplify.eliminate_noop_cast import EliminateNoopCast
@@ -13,10 +14,12 @@ from graphopt.passes.simplify.eliminate_noop_transpose import EliminateNoopTrans
 from graphopt.passes.simplify.fold_negations import FoldNegations
 from graphopt.passes.simplify.fold_shape_of_known import FoldShapeOfKnown
 from graphopt.passes.simplify.fuse_consecutive_casts import FuseConsecutiveCasts
+from graphopt.passes.simplify.fuse_consecutive_concats import FuseConsecutiveConcats
 from graphopt.passes.simplify.fuse_consecutive_reshapes import FuseConsecutiveReshapes
 from graphopt.passes.simplify.fuse_consecutive_transposes import FuseConsecutiveTransposes
 from graphopt.passes.simplify.merge_scalar_constants import MergeScalarConstants
 from graphopt.passes.simplify.replace_einsum import ReplaceEinsum
+from graphopt.passes.simplify.replace_one_hot_product import ReplaceOneHotProduct
 from graphopt.passes.simplify.simplify_arithmetic import SimplifyArithmetic
 from graphopt.passes.simplify.simplify_clamps import SimplifyClamps
 from graphopt.passes.simplify.simplify_division import SimplifyDivision
@@ -37,11 +40,14 @@ SIMPLIFY_PASSES = (
     SimplifyClamps,
     SimplifyLogic,
     ReplaceEinsum,  # its reshapes and transposes are joined with those around them by what follows
+    ReplaceOneHotProduct,
     EliminateNoopSlice,
     EliminateNoopPad,
     EliminateNoopConcat,
+    FuseConsecutiveConcats,
     EliminateNoopSplit,
     EliminateNoopExpand,
+    EliminateBroadcastExpand,
     FuseConsecutiveReshapes,
     EliminateNoopReshape,
     FuseConsecutiveTransposes,

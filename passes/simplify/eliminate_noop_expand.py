@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
+from graphopt.rewrite.dims import same_shape
 from graphopt.rewrite.draw import Draw
 from graphopt.rewrite.driver import apply
 from graphopt.rewrite.match import Match
@@ -15,12 +16,15 @@ from graphopt.rewrite.rule import Refusal, Rule
 
 
 def _enlarges_nothing(match: Match) -> str | None:
-    wanted = match.ints("shape")
-    if wanted is None:
-        return "the shape is computed"
     shape = match.shape("x")
     if shape is None:
         return "the rank of its input is unknown"
+    wanted = match.ints("shape")
+    if wanted is None:
+        # The declared dims of an output are the exporter's word; those in between are inferred.
+        result = match.value("y")
+        is_same = not result.is_graph_output() and same_shape(shape, match.shape("y"))
+        return None if is_same else "the shape is computed"
     if len(wanted) > len(shape):
         return ""
     aligned = shape[len(shape) - len(wanted) :]
@@ -68,7 +72,7 @@ class EliminateNoopExpand(Pass):
 
     Before: ``y = Expand(x, [1, 3])`` with x of [N, 3].
     After:  x in place of y.
-    Needs:  a constant shape and the dims of x where it is not 1; or the shape of x itself.
+    Needs:  a constant shape and the dims of x where it is not 1; the shape of x itself; or inferred dims.
     Keeps:  the names of graph outputs.
     Skips:  shapes of higher rank, and sizes that only happen to agree at run time.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir.dims import same_shape
+from graphopt.passes.simplify._broadcast import broadcasts_to, dims_of
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.constants import constant_tensor
@@ -30,7 +30,8 @@ def _same_shape_as(name: str) -> Guard:
     """A guard: the result has the shape of ``name``, so that passing it through loses no broadcasting."""
 
     def guard(match: Match) -> str | None:
-        if same_shape(match.value(name).shape, match.root.outputs[0].shape):
+        shapes = [dims for value in match.root.inputs if (dims := dims_of(value)) is not None]
+        if len(shapes) == len(match.root.inputs) and broadcasts_to(shapes, match.shape(name) or ()):
             return None
         return "the result may be larger by broadcasting"
 
