@@ -21,7 +21,7 @@ ReadInput = Callable[[Match, Host], Affine | str]
 def factor_of(match: Match, found: Host, name: str) -> Vector | None:
     """The constant ``name`` as a factor or shift of the input channels of ``found``, or None."""
     if found.op in ("Conv", "ConvTranspose"):
-        axis, rank = 1 - len(found.dims), len(found.dims)
+        axis, rank = 1 - len(found.dims), found.rank
     elif found.op == "Gemm":
         axis, rank = (-2 if found.node.attributes.get_int("transA", 0) else -1), 2
     else:
