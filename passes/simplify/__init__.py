@@ -1,5 +1,6 @@
 """Simplifying passes, in running order: what enables another comes before it."""
 
+from graphopt.passes.simplify.compute_in_table import ComputeInTable
 from graphopt.passes.simplify.eliminate_broadcast_expand import EliminateBroadcastExpand
 from graphopt.passes.simplify.eliminate_dropout import EliminateDropout
 from graphopt.passes.simplify.eliminate_identity import EliminateIdentity
@@ -41,6 +42,7 @@ SIMPLIFY_PASSES = (
     SimplifyLogic,
     ReplaceEinsum,  # its reshapes and transposes are joined with those around them by what follows
     ReplaceOneHotProduct,
+    ComputeInTable,  # after the products that are look-ups
     EliminateNoopSlice,
     EliminateNoopPad,
     EliminateNoopConcat,

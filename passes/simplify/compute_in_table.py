@@ -17,7 +17,20 @@ from graphopt.rewrite.replacement import Replacement
 from graphopt.rewrite.rule import Refusal, Rule
 
 _UNARY = (
-    *("Abs", "Erf", "Exp", "HardSwish", "Log", "Mish", "Neg", "Reciprocal", "Relu", "Sigmoid", "Softplus"),
+    *(
+        "Abs",
+        "Erf",
+        "Exp",
+        "Gelu",
+        "HardSwish",
+        "Log",
+        "Mish",
+        "Neg",
+        "Reciprocal",
+        "Relu",
+        "Sigmoid",
+        "Softplus",
+    ),
     *("Sqrt", "Tanh"),
 )
 _BINARY = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min")
