@@ -1,4 +1,4 @@
-"""graphopt as an ``onnx.backend.base.Backend``: optimise at -O1, run on ONNX Runtime.
+"""graphopt as an ``onnx.backend.base.Backend``: optimise at -O2, run on ONNX Runtime.
 
 This is how the ONNX project's own suite, or any tool written against that interface, sees graphopt.
 """
@@ -20,7 +20,7 @@ from graphopt.errors import BackendError
 from graphopt.pipeline.manager import Step, flatten, keep_passes
 from graphopt.pipeline.protocols import Runner
 
-LEVEL = 1
+LEVEL = 2
 
 
 class GraphoptRep(BackendRep):
@@ -77,7 +77,7 @@ class GraphoptBackend(Backend):
 
     @classmethod
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> GraphoptRep:
-        """Optimise ``model`` at -O1 and open it in ONNX Runtime.
+        """Optimise ``model`` at -O2 and open it in ONNX Runtime.
 
         As in a compile, a pass after which the runtime refuses the model is left out.
 

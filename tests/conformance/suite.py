@@ -57,6 +57,7 @@ class CountingBackend(GraphoptBackend):
     """graphopt, counting what its passes did."""
 
     counts: ClassVar[Counter[str]] = Counter()
+    changed: ClassVar[Counter[str]] = Counter()
     dropped: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     @classmethod
@@ -64,6 +65,7 @@ class CountingBackend(GraphoptBackend):
         rep = super().prepare(model, device, **kwargs)
         cls.counts["graphs"] += 1
         modified = {effect.pass_text for effect in rep.optimized.effects if effect.modified}
+        cls.changed.update(modified)
         cls.counts["changed"] += bool(modified)
         cls.counts["beyond"] += not modified <= _CANONICAL
         if rep.dropped:

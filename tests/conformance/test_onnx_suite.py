@@ -1,4 +1,4 @@
-"""Every case of onnx.backend.test that ONNX Runtime alone passes, passes through graphopt at -O1."""
+"""Every case of onnx.backend.test that ONNX Runtime alone passes, passes through graphopt at -O2."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def test_graphopt_passes_what_onnxruntime_passes(
     shard: int, record_property: Callable[[str, object], None]
 ) -> None:
     CountingBackend.counts.clear()
+    CountingBackend.changed.clear()
     CountingBackend.dropped.clear()
     alone = run_shard(OrtBackend, shard)
     through = run_shard(CountingBackend, shard)
@@ -36,6 +37,8 @@ def test_graphopt_passes_what_onnxruntime_passes(
     }
     for name, count in counts.items():
         record_property(f"onnx.backend.test: {name}", count)  # summed and printed by tests/conftest.py
+    for name, count in sorted(CountingBackend.changed.items()):
+        record_property(f"onnx.backend.test: changed by {name}", count)
     lost = {name: through.reasons.get(name, "?") for name in sorted(alone.passed - through.passed)}
     assert not lost, f"{len(lost)} cases lost:\n" + "\n".join(f"{n}: {why}" for n, why in lost.items())
     assert alone.passed
