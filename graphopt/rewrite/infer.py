@@ -12,11 +12,18 @@ from graphopt.rewrite.constants import constant_tensor
 _SMALL = 1024
 """Elements: larger constants are data, not shapes, and are not shown to the inference."""
 
+_LIKE_THE_FIRST = frozenset({"GroupNormalization"})
+"""Operators for which ONNX has no inference: the result is of the type and shape of the first operand."""
+
 
 def infer_outputs(node: ir.Node, opset: int) -> None:
     """Set the type and shape of every output that ONNX's inference knows; leave the others alone."""
     schema = opfacts.schema(node.domain, node.op_type, opset)
     given = [value for value in node.inputs if value is not None]
+    if node.domain == "" and node.op_type in _LIKE_THE_FIRST and given:
+        node.outputs[0].type = given[0].type
+        node.outputs[0].shape = None if given[0].shape is None else given[0].shape.copy()
+        return
     if schema is None or any(value.type is None or not value.name for value in given):
         return
     named = [value for value in node.outputs if not value.name]

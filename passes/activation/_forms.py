@@ -55,6 +55,7 @@ class Form:
         after: the right side in ONNX text: y in terms of x.
         min_opset: the oldest version of the standard operators that has it.
         functions: the model-local functions ``after`` calls.
+        scalable: whether a multiple of the result is the form, too, and a product.
     """
 
     name: str
@@ -64,6 +65,34 @@ class Form:
     after: str
     min_opset: int
     functions: Sequence[FunctionFactory] = ()
+    scalable: bool = True
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A place where a form is computed.
+
+    Attributes:
+        match: binds x and y.
+        factor: what the form's result is multiplied with to give y.
+    """
+
+    match: Match
+    factor: float
+
+    @property
+    def gain(self) -> int:
+        """Nodes saved."""
+        return len(self.match.nodes) - (1 if self.factor == 1.0 else 2)
+
+    def replacement(self, form: Form) -> Replacement:
+        """The right side."""
+        if self.factor == 1.0:
+            return Replacement(form.after)
+        dtype = self.match.value("y").dtype
+        assert dtype is not None, "its type was asked for"
+        text = f"{form.after.replace('y =', 'whole =')}; y = Mul (whole, factor)"
+        return Replacement(text, constants={"factor": np.asarray(self.factor).astype(dtype.numpy())})
 
 
 @dataclass(frozen=True)
@@ -99,8 +128,9 @@ def recognize(model: ir.Model, forms: Sequence[Form], pass_name: str, ctx: PassC
             if opset < form.min_opset or node.op_type not in _operators(form):
                 continue
             found = _find(form, node, opset)
-            if isinstance(found, Match):
-                rewriter.replace(found, ("y",), Replacement(form.after), form.name, form.functions)
+            if isinstance(found, _Found):
+                right = found.replacement(form)
+                rewriter.replace(found.match, ("y",), right, form.name, form.functions)
                 misses.clear()
                 break
             if found:
@@ -114,7 +144,7 @@ def _operators(form: Form) -> tuple[str, ...]:
     return ("Clip", "HardSigmoid") if form.function == RAMP else (form.function,)
 
 
-def _find(form: Form, node: ir.Node, opset: int) -> Match | str:
+def _find(form: Form, node: ir.Node, opset: int) -> _Found | str:
     """Where ``form`` is computed with its function at ``node``, as much of it as can be read.
 
     Returns:
@@ -125,7 +155,7 @@ def _find(form: Form, node: ir.Node, opset: int) -> Match | str:
     if start is None or dtype not in FLOATS:
         return ""
     reason = ""
-    best: Match | None = None
+    best: _Found | None = None
     for x, argument, read in _arguments(start):
         attributes = _bind(form, argument, dtype)
         if attributes is None:
@@ -134,14 +164,15 @@ def _find(form: Form, node: ir.Node, opset: int) -> Match | str:
         if isinstance(found, str):
             reason = reason or found
             continue
-        y, outside = found
+        y, outside, factor = found
         nodes = tuple(dict.fromkeys([*read, node, *outside]))
-        if len(nodes) < (2 if best is None else len(best.nodes) + 1):
+        place = _Found(Match(nodes[-1], nodes, {"x": x, "y": y}, attributes, opset), factor)
+        if place.gain <= (0 if best is None else best.gain):
             continue
         if any(_may_enlarge(each, x) for each in nodes):
             reason = "a constant of a higher rank may enlarge its operand"
             continue
-        best = Match(nodes[-1], nodes, {"x": x, "y": y}, attributes, opset)
+        best = place
     return reason if best is None else best
 
 
@@ -180,30 +211,36 @@ def _arguments(start: _Start) -> Iterator[tuple[ir.Value, Mapping[int, float], l
 
 def _result(
     form: Form, start: _Start, x: ir.Value, dtype: ir.DataType
-) -> tuple[ir.Value, list[ir.Node]] | str:
-    """The value that is the form's result, and the nodes from the function to it, the last one last."""
-    value = start.node.outputs[0]
+) -> tuple[ir.Value, list[ir.Node], float] | str:
+    """The value that is the form's result, the nodes from the function to it, the last one last, its factor.
+
+    The form's result itself is preferred to a multiple of it, a later multiple to an earlier one.
+    """
+    first = value = start.node.outputs[0]
     atoms = {x: X, value: start.outer}
+    multiple: tuple[ir.Value, list[ir.Node], float] | None = None
     near = ""
     for _ in range(_MAX_STEPS):
         reader = Reader(atoms)
         found = reader.read(value)
-        if found is not None and _same(found, form.result, dtype):
-            return value, list(reversed(reader.nodes))
-        if found is None and value is not start.node.outputs[0]:
-            return near
-        if value is not start.node.outputs[0]:
-            near = f"{value.name!r} is {_show(found or {})}, not yet {_show(form.result)}"
-        if value.is_graph_output():
-            return near and f"{near}, and an output of the graph"
+        if found is None:
+            break
+        factor = _ratio(found, form.result, dtype)
+        if factor == 1.0:
+            return value, list(reversed(reader.nodes)), factor
+        if factor is not None and form.scalable:
+            multiple = value, list(reversed(reader.nodes)), factor
+        if value is not first:
+            near = f"{value.name!r} is {_show(found)}, not {_show(form.result)}"
         readers = list({use.node: None for use in value.uses()})
-        if len(readers) != 1:
-            return near and f"{near}, and has {len(readers)} readers"
+        if len(readers) != 1 or value.is_graph_output():
+            near = near and f"{near}, and other nodes or the graph's outputs need it"
+            break
         node = readers[0]
         if node.domain != "" or node.op_type not in ARITHMETIC or node.graph is not start.node.graph:
-            return near
+            break
         value = node.outputs[0]
-    return near
+    return near if multiple is None else multiple
 
 
 def _bind(form: Form, argument: Mapping[int, float], dtype: ir.DataType) -> dict[str, object] | None:
@@ -217,8 +254,14 @@ def _bind(form: Form, argument: Mapping[int, float], dtype: ir.DataType) -> dict
     return attributes if set(argument) <= set(form.argument) else None
 
 
-def _same(found: Polynomial, wanted: Polynomial, dtype: ir.DataType) -> bool:
-    return set(found) == set(wanted) and all(_close(found[key], wanted[key], dtype) for key in wanted)
+def _ratio(found: Polynomial, wanted: Polynomial, dtype: ir.DataType) -> float | None:
+    """The factor between two polynomials: 1 where they are the same up to rounding, None where none fits."""
+    if set(found) != set(wanted):
+        return None
+    if all(_close(found[key], wanted[key], dtype) for key in wanted):
+        return 1.0
+    factor = sum(found[key] / wanted[key] for key in wanted) / len(wanted)
+    return factor if all(_close(found[key], factor * wanted[key], dtype) for key in wanted) else None
 
 
 def _close(found: float, wanted: float, dtype: ir.DataType) -> bool:
