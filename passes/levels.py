@@ -11,9 +11,9 @@ Order that matters:
 
 from __future__ import annotations
 
-_CLEAN = "repeat{limit=4}(simplify,fold,infer-shapes)"
+_CLEAN = "repeat(simplify,fold,infer-shapes)"
 _RECOGNIZE = (
-    "repeat{limit=3}(quantization,activation,normalization,linear,attention,recurrent,spatial,"
+    "repeat(quantization,activation,normalization,linear,attention,recurrent,spatial,"
     "simplify,fold,infer-shapes)"
 )
 
