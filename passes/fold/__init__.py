@@ -9,10 +9,12 @@ from graphopt.passes.fold.merge_duplicates import MergeDuplicates
 from graphopt.passes.fold.merge_equal_elements import MergeEqualElements
 from graphopt.passes.fold.prune_failing_branch import PruneFailingBranch
 from graphopt.passes.fold.read_dims_directly import ReadDimsDirectly
+from graphopt.passes.fold.unroll_loop import UnrollLoop
 
 FOLD_PASSES = (
     InlineIf,  # first: what a branch computes is folded together with what surrounds it
     PruneFailingBranch,
+    UnrollLoop,
     FoldKnownElements,
     FoldShapeTargets,  # before what shares and re-reads sizes: most of them are not needed any more
     MergeEqualElements,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
@@ -32,30 +32,81 @@ class Lift:
         Returns:
             The nodes that are new where ``node`` was.
         """
-        home = node.graph
-        assert isinstance(home, ir.Graph)
         body.outputs.clear()
-        moved = self.move(body, node)
-        for old, new in zip(node.outputs, results, strict=True):
-            moved += self._stand_in(node, old, new)
-        home.remove(node, safe=True)
-        return moved
+        assert node.graph is not None
+        self.share_constants(body, node.graph)
+        moved = self._move(body, node)
+        return moved + self.stand_in(node, results)
 
-    def move(self, body: ir.Graph, before: ir.Node) -> list[ir.Node]:
-        """Move the nodes and initializers of ``body`` in front of ``before``."""
-        home = before.graph
+    def copy(self, body: ir.Graph, node: ir.Node, arguments: Sequence[ir.Value]) -> list[ir.Value]:
+        """Put a copy of ``body`` in front of ``node``.
+
+        Args:
+            body: without constants of its own.
+            node: what it belongs to.
+            arguments: what stands for its inputs.
+
+        Returns:
+            What stands for its outputs.
+        """
+        twin = body.clone(allow_outer_scope_values=True)
+        given = dict(zip(twin.inputs, arguments, strict=True))
+        results = [given.get(value, value) for value in twin.outputs]
+        twin.outputs.clear()
+        for value, argument in given.items():
+            value.replace_all_uses_with(argument)
+        for value in _values_of(twin):
+            self._count(value)
+            self._claim(value)
+            # A dim's name means another size in each round.
+            if value.shape is not None and not value.shape.is_static():
+                value.shape = None
+        for inner in twin.all_nodes():
+            inner.name = inner.outputs[0].name
+        self._move(twin, node)
+        return results
+
+    def insert(
+        self, before: ir.Node, op_type: str, inputs: Sequence[ir.Value], like: ir.Value, **numbers: int
+    ) -> ir.Value:
+        """A new node with one output of the type of ``like``."""
+        attributes = [ir.AttrInt64(name, number) for name, number in numbers.items()]
+        node = ir.Node("", op_type, inputs, attributes)
+        value = node.outputs[0]
+        value.name, value.type = like.name, like.type
+        self._count(value)
+        self._claim(value)
+        node.name = value.name
+        assert before.graph is not None
+        before.graph.insert_before(before, node)
+        return value
+
+    def share_constants(self, body: ir.Graph, home: ir.Graph | ir.Function) -> None:
+        """Move the initializers of ``body`` to the graph around it."""
         assert isinstance(home, ir.Graph)
         for value in list(body.initializers.values()):
             assert value.name is not None
             del body.initializers[value.name]
             self._claim(value)
             home.register_initializer(value)
+
+    def stand_in(self, node: ir.Node, results: Sequence[ir.Value]) -> list[ir.Node]:
+        """Let ``results`` stand for the outputs of ``node``, which goes; returns what had to be added."""
+        added: list[ir.Node] = []
+        for old, new in zip(node.outputs, results, strict=True):
+            added += self._stand_in(node, old, new)
+        assert node.graph is not None
+        node.graph.remove(node, safe=True)
+        return added
+
+    def _move(self, body: ir.Graph, before: ir.Node) -> list[ir.Node]:
         nodes = list(body)
         body.remove(nodes)
         for moved in nodes:
             for value in moved.outputs:
                 self._claim(value)
-        home.insert_before(before, nodes)
+        assert before.graph is not None
+        before.graph.insert_before(before, nodes)
         return nodes
 
     def _stand_in(self, node: ir.Node, old: ir.Value, new: ir.Value) -> list[ir.Node]:
@@ -80,11 +131,19 @@ class Lift:
         old.replace_all_uses_with(new, replace_graph_outputs=True)
         return added
 
+    def _taken(self) -> Counter[str]:
+        if self._names is None:  # most runs of a pass move nothing
+            self._names = Counter(other.name or "" for other in all_values(self._model))
+        return self._names
+
+    def _count(self, value: ir.Value) -> None:
+        """Take in a value that is not in the model yet."""
+        if value.name:
+            self._taken()[value.name] += 1
+
     def _claim(self, value: ir.Value) -> None:
         """Give ``value`` a name that nothing else in the model has."""
-        names = self._names
-        if names is None:  # most runs of a pass move nothing
-            names = self._names = Counter(other.name or "" for other in all_values(self._model))
+        names = self._taken()
         if not value.name or names[value.name] <= 1:
             return
         count, base = 2, value.name
@@ -93,3 +152,12 @@ class Lift:
         names[base] -= 1
         value.name = f"{base}_{count}"
         names[value.name] += 1
+
+
+def _values_of(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Everything computed or held in ``graph`` and the graphs inside it."""
+    for inner in (graph, *graph.subgraphs()):
+        yield from inner.inputs
+        yield from inner.initializers.values()
+        for node in inner:
+            yield from node.outputs
