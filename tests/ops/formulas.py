@@ -20,6 +20,7 @@ class Formula:
         compute: the outputs from the inputs, floating-point ones in double precision.
         shapes: of the inputs.
         indices: which inputs are int64 indices below their bound; the others are floating-point.
+        small: which inputs are small numbers of an integer type.
         attributes: other values than the defaults, handed to ``compute`` by name.
     """
 
@@ -27,6 +28,7 @@ class Formula:
     shapes: tuple[tuple[int, ...], ...]
     indices: Mapping[int, int] = field(default_factory=dict)
     attributes: Mapping[str, float] = field(default_factory=dict)
+    small: Mapping[int, npt.DTypeLike] = field(default_factory=dict)
 
     def draw(self, seed: int, dtype: npt.DTypeLike) -> list[Array]:
         """Operands of the right shapes and types."""
@@ -34,6 +36,8 @@ class Formula:
         return [
             rng.integers(0, self.indices[index], shape)
             if index in self.indices
+            else rng.integers(0, 10, shape).astype(self.small[index])
+            if index in self.small
             else rng.standard_normal(shape).astype(dtype)
             for index, shape in enumerate(self.shapes)
         ]
@@ -82,6 +86,20 @@ def _embed(
     return [_layer_norm(total, scale, bias, epsilon)]
 
 
+def _integer_product(
+    a: Float, b: Float, a_scale: Float, b_scale: Float, a_zero: Float, b_zero: Float
+) -> list[Float]:
+    exact = (a.astype(np.float64) - a_zero) @ (b.astype(np.float64) - b_zero)
+    return [exact * (a_scale * b_scale)]
+
+
+def _biased_integer_product(*operands: Float) -> list[Float]:
+    return [_integer_product(*operands[:-1])[0] + operands[-1]]
+
+
+_QUANTISED: Mapping[int, npt.DTypeLike] = {0: np.uint8, 1: np.int8, 4: np.uint8, 5: np.int8}
+
+
 FORMULAS = {
     "Silu": Formula(lambda x: [x * _sigmoid(x)], ((2, 7),)),
     "QuickGelu": Formula(lambda x, alpha: [x * _sigmoid(alpha * x)], ((2, 7),), attributes={"alpha": 1.5}),
@@ -99,5 +117,11 @@ FORMULAS = {
         ((2, 3), (2, 3), (11, 8), (1, 3, 8), (2, 8), (8,), (8,)),
         indices={0: 11, 1: 2},
         attributes={"epsilon": 1e-3},
+    ),
+    "MatMulIntegerToFloat": Formula(
+        _integer_product, ((2, 3, 4), (4, 5), (), (5,), (), ()), small=_QUANTISED
+    ),
+    "BiasMatMulIntegerToFloat": Formula(
+        _biased_integer_product, ((2, 3, 4), (4, 5), (), (5,), (), (), (5,)), small=_QUANTISED
     ),
 }
