@@ -26,6 +26,7 @@ from graphopt.passes.simplify.simplify_clamps import SimplifyClamps
 from graphopt.passes.simplify.simplify_division import SimplifyDivision
 from graphopt.passes.simplify.simplify_logic import SimplifyLogic
 from graphopt.passes.simplify.simplify_powers import SimplifyPowers
+from graphopt.passes.simplify.sink_transposes import SinkTransposes
 
 SIMPLIFY_PASSES = (
     EliminateIdentity,
@@ -52,6 +53,7 @@ SIMPLIFY_PASSES = (
     EliminateBroadcastExpand,
     FuseConsecutiveReshapes,
     EliminateNoopReshape,
+    SinkTransposes,
     FuseConsecutiveTransposes,
     EliminateNoopTranspose,
 )

@@ -49,10 +49,11 @@ def drop_if_dead(node: ir.Node | None) -> None:
         last.graph.remove(last, safe=True)
         for value in read:
             stack.append(value.producer())
-            _drop_initializer(value)
+            drop_initializer(value)
 
 
-def _drop_initializer(value: ir.Value) -> None:
+def drop_initializer(value: ir.Value) -> None:
+    """Remove an initializer that nothing needs any more."""
     if (
         value.is_initializer()
         and not value.is_graph_input()

@@ -1,0 +1,186 @@
+"""Operators that can work on a transposed input: what changes about them.
+
+``y = Transpose<perm>(x)``: axis i of y is axis ``perm[i]`` of x. An operator that reads y can read x instead
+when its axes are renamed and its constants transposed back; its results are then transposed too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphopt.rewrite.constants import constant_array, constant_tensor
+from graphopt.rewrite.opfacts import BROADCASTING
+
+Perm = tuple[int, ...]
+Array = npt.NDArray[np.generic]
+
+_LARGEST = 1 << 10
+"""Elements: a larger constant that something else reads too is not copied."""
+
+_ELEMENTWISE = """
+    Abs Acos Asin Atan BitwiseNot Cast Ceil Clip Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid
+    HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Sigmoid
+    Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu
+"""
+_UNARY = frozenset(_ELEMENTWISE.split())
+_BROADCASTING = BROADCASTING - {"BitShift"}
+_ALONG_AXIS = frozenset({"Concat", "Hardmax", "LogSoftmax", "Softmax", "Split"})
+_REDUCTIONS = """
+    ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum ReduceSumSquare
+"""
+_REDUCING = frozenset(_REDUCTIONS.split())
+OPERATORS = (
+    _UNARY | _BROADCASTING | _ALONG_AXIS | _REDUCING | {"Slice", "Pad", "QuantizeLinear", "DequantizeLinear"}
+)
+"""Operators ``permuted`` knows."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an operator needs to work on inputs before their transposition.
+
+    Attributes:
+        axis: the new ``axis``, or None where it has none.
+        constants: new constants by input.
+    """
+
+    axis: int | None = None
+    constants: dict[int, Array] = field(default_factory=dict)
+
+
+def permuted(node: ir.Node, perm: Perm, is_inside: Callable[[ir.Value], bool]) -> Change | None:
+    """What ``node`` needs when the inputs that are inside come untransposed; None where it cannot be.
+
+    Args:
+        node: a standard operator.
+        perm: of the transposition that is taken away from its inputs and put behind its outputs.
+        is_inside: whether an input is such an input.
+    """
+    inside = [value is not None and is_inside(value) for value in node.inputs]
+    if not any(inside) or node.op_type not in OPERATORS:
+        return None
+    if node.op_type in _BROADCASTING:
+        return _broadcasting(node, perm, inside)
+    if node.op_type == "Concat":
+        return _concat(node, perm, inside)
+    if not inside[0] or any(inside[1:]):
+        return None
+    if node.op_type in _UNARY:
+        return Change() if all(map(_is_scalar, node.inputs[1:])) else None
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        return _quantization(node, perm)
+    if node.op_type in _ALONG_AXIS:
+        return Change(_axis(node, perm))
+    if node.op_type == "Pad":
+        return _pad(node, perm)
+    return _slice(node, perm) if node.op_type == "Slice" else _reduction(node, perm)
+
+
+def transposed_shape(shape: ir.Shape | None, perm: Perm) -> ir.Shape | None:
+    """The shape of x, given that of ``y = Transpose<perm>(x)``."""
+    if shape is None or len(shape) != len(perm):
+        return None
+    return ir.Shape([shape[perm.index(axis)] for axis in range(len(perm))])
+
+
+def _axis(node: ir.Node, perm: Perm) -> int:
+    default = 0 if node.op_type in ("Concat", "Split") else -1
+    return perm[node.attributes.get_int("axis", default) % len(perm)]
+
+
+def _is_scalar(value: ir.Value | None) -> bool:
+    return value is None or (
+        value.shape is not None and value.shape.is_static() and value.shape.numpy() in ((), (1,))
+    )
+
+
+def _concat(node: ir.Node, perm: Perm, inside: Sequence[bool]) -> Change | None:
+    constants = {}
+    for index, value in enumerate(node.inputs):
+        if not inside[index]:
+            array = _back(value, perm, node)
+            if array is None:
+                return None
+            constants[index] = array
+    return Change(_axis(node, perm), constants)
+
+
+def _broadcasting(node: ir.Node, perm: Perm, inside: Sequence[bool]) -> Change | None:
+    """Other operands must be scalars or constants; PRelu's slope is an operand like any other."""
+    constants = {}
+    for index, value in enumerate(node.inputs):
+        if inside[index] or (value is not None and value.shape is not None and len(value.shape) == 0):
+            continue
+        array = _back(value, perm, node)
+        if array is None:
+            return None
+        if array.size > 1:
+            constants[index] = array
+    return Change(None, constants)
+
+
+def _back(value: ir.Value | None, perm: Perm, node: ir.Node) -> Array | None:
+    """The constant in the order of axes before the transposition, if it is one and may be copied."""
+    tensor = constant_tensor(value)
+    if tensor is None or value is None or len(tensor.shape) > len(perm):
+        return None
+    is_shared = any(use.node is not node for use in value.uses()) or value.is_graph_output()
+    if is_shared and tensor.size > _LARGEST:
+        return None
+    array = np.asarray(tensor.numpy())
+    wide = array.reshape((1,) * (len(perm) - array.ndim) + array.shape)
+    return np.transpose(wide, np.argsort(perm))
+
+
+def _quantization(node: ir.Node, perm: Perm) -> Change | None:
+    if node.attributes.get_int("block_size", 0):
+        return None
+    if all(map(_is_scalar, node.inputs[1:])):
+        return Change()
+    return Change(perm[node.attributes.get_int("axis", 1) % len(perm)])
+
+
+def _ints(value: ir.Value | None) -> list[int] | None:
+    array = constant_array(value)
+    return None if array is None else [int(number) for number in array.ravel()]
+
+
+def _reduction(node: ir.Node, perm: Perm) -> Change | None:
+    if not node.attributes.get_int("keepdims", 1):
+        return None
+    if len(node.inputs) < 2 or node.inputs[1] is None:
+        return None if node.attributes.get_int("noop_with_empty_axes", 0) else Change()
+    axes = _ints(node.inputs[1])
+    return None if not axes else Change(None, {1: _renamed(axes, perm)})
+
+
+def _renamed(axes: Sequence[int], perm: Perm) -> Array:
+    return np.asarray([perm[axis % len(perm)] for axis in axes], np.int64)
+
+
+def _slice(node: ir.Node, perm: Perm) -> Change | None:
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        axes = _ints(node.inputs[3])
+    else:
+        starts = node.inputs[1]
+        count = None if starts is None or starts.shape is None else starts.shape[0]
+        axes = list(range(count)) if isinstance(count, int) else None
+    return None if axes is None else Change(None, {3: _renamed(axes, perm)})
+
+
+def _pad(node: ir.Node, perm: Perm) -> Change | None:
+    pads = _ints(node.inputs[1])
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        axes = _ints(node.inputs[3])
+        return None if axes is None else Change(None, {3: _renamed(axes, perm)})
+    if pads is None or len(pads) != 2 * len(perm):
+        return None
+    order = np.argsort(perm)
+    both = np.asarray(pads, np.int64).reshape(2, len(perm))
+    return Change(None, {1: both[:, order].ravel()})
