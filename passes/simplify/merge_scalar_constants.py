@@ -40,7 +40,15 @@ def _factor(match: Match) -> float | None:
 
 def _has_factor(match: Match) -> str | None:
     factor = _factor(match)
-    return "" if factor is None else _representable(match, factor)
+    if factor is None:
+        return ""
+    if _is_product(match.value("x").producer()):
+        return "the first constant may belong to an activation: x·f(x)/6, x·f(x)/2"
+    return _representable(match, factor)
+
+
+def _is_product(node: ir.Node | None) -> bool:
+    return node is not None and node.op_type == "Mul" and not any(map(constant_tensor, node.inputs))
 
 
 def _representable(match: Match, number: float) -> str | None:
@@ -162,7 +170,8 @@ class MergeScalarConstants(Pass):
     After:  ``y = Mul(x, 0.1666…)``.
     Needs:  two constants of one element.
     Keeps:  range: a product that the element type cannot hold is refused.
-    Skips:  an inner value with other readers, and summands of opposite signs: they round on purpose.
+    Skips:  an inner value with other readers, summands of opposite signs (they round on purpose), and factors
+            of a product of two computed values, which activations are recognised by.
     """
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
