@@ -41,11 +41,12 @@ class MergeEqualElements(Pass):
         here: _Table = {}
         merged = 0
         for node in list(graph):
-            for value in node.outputs:
-                merged += self._value(node, value, outer, here, elements, ctx)
+            found = sum(self._value(node, value, outer, here, elements, ctx) for value in node.outputs)
             for inner in subgraphs(node):
-                merged += self._merge(inner, {**outer, **here}, elements, ctx)
-            remove_if_dead(node)
+                found += self._merge(inner, {**outer, **here}, elements, ctx)
+            if found:
+                remove_if_dead(node)
+            merged += found
         return merged
 
     def _value(
