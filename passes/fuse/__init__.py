@@ -1,6 +1,7 @@
 """Passes that put several operators into one, last: what they make is opaque to the other groups."""
 
+from graphopt.passes.fuse.merge_nested_splits import MergeNestedSplits
 from graphopt.passes.fuse.merge_parallel_products import MergeParallelProducts
 from graphopt.pipeline.pass_base import Pass
 
-FUSE_PASSES: tuple[type[Pass], ...] = (MergeParallelProducts,)
+FUSE_PASSES: tuple[type[Pass], ...] = (MergeParallelProducts, MergeNestedSplits)

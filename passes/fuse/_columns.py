@@ -13,34 +13,35 @@ from graphopt.rewrite.constants import constant_array, constant_tensor
 Array = npt.NDArray[np.generic]
 
 
-def is_per_column(value: ir.Value | None, columns: int, rank: int | None) -> bool:
+def is_per_column(value: ir.Value | None, columns: int, rank: int | None, axis: int = -1) -> bool:
     """Whether ``value`` is a constant that is one number, or one number per column, and enlarges nothing.
 
     Args:
         value: the constant.
-        columns: the size of the last axis of what it is combined with.
-        rank: the rank of that; None where only the last axis is certain.
+        columns: the size of the axis of what it is combined with that holds the columns.
+        rank: the rank of that; None where no axis before is certain.
+        axis: where the columns are, counted from the end.
     """
     tensor = constant_tensor(value)
     if tensor is None:
         return False
-    dims = tuple(tensor.shape.numpy())
-    if len(dims) > (1 if rank is None else rank) or any(dim != 1 for dim in dims[:-1]):
+    dims = dict(enumerate(tensor.shape.numpy(), start=-len(tensor.shape)))
+    if len(dims) > (-axis if rank is None else rank):
         return False
-    return not dims or dims[-1] in (1, columns)
+    return all(dim == 1 or (index == axis and dim == columns) for index, dim in dims.items())
 
 
-def side_by_side(values: Sequence[ir.Value], columns: Sequence[int]) -> Array:
+def side_by_side(values: Sequence[ir.Value], columns: Sequence[int], axis: int = -1) -> Array:
     """The constants of several products as one: a scalar where they all are the same number.
 
-    Every value passed ``is_per_column``; their element types are equal.
+    Every value passed ``is_per_column`` with ``axis``; their element types are equal.
     """
     arrays = [_array(value).reshape(-1) for value in values]
     first = arrays[0]
     if all(array.size == 1 and array.tobytes() == first.tobytes() for array in arrays):
         return first.reshape(())
     stretched = [np.broadcast_to(array, (width,)) for array, width in zip(arrays, columns, strict=True)]
-    return np.ascontiguousarray(np.concatenate(stretched))
+    return np.ascontiguousarray(np.concatenate(stretched)).reshape(-1, *(1,) * (-1 - axis))
 
 
 def joined(values: Sequence[ir.Value], axis: int) -> Array:

@@ -77,12 +77,13 @@ def _plan(family: Sequence[Product], order: Mapping[ir.Node, int]) -> _Plan:
     start = order[family[0].node]
     steps: list[Step] = []
     values: Sequence[ir.Value] = [member.result for member in family]
-    while (step := next_step(values, columns)) is not None:
+    axis = -1
+    while (step := next_step(values, columns, axis)) is not None:
         producer = None if step.shared is None else step.shared.producer()
         if producer is not None and order.get(producer, -1) >= start:
             break
         steps.append(step)
-        values = step.results
+        values, axis = step.results, step.axis
     return _Plan(family, steps)
 
 
@@ -127,17 +128,17 @@ class _Merge:
         for index in family[0].per_column:
             given = [value for member in family if (value := member.node.inputs[index]) is not None]
             inputs[index] = self._constant(f"input_{index}", side_by_side(given, self.columns))
-        return self._node(first, inputs, family[0].result)
+        return self._node(first, inputs, -1)
 
     def _step(self, step: Step, value: ir.Value) -> ir.Value:
         first = step.nodes[0]
         if not step.constants and step.shared is None:
-            return self._node(first, [value], first.outputs[0])
+            return self._node(first, [value], step.axis)
         other = step.shared
         if step.constants:
-            constant = self._constant("operand", side_by_side(step.constants, self.columns))
+            constant = self._constant("operand", side_by_side(step.constants, self.columns, step.axis))
             other = constant if other is None else self._scaled(other, constant)
-        return self._node(first, [value, other] if step.position == 0 else [other, value], first.outputs[0])
+        return self._node(first, [value, other] if step.position == 0 else [other, value], step.axis)
 
     def _scaled(self, shared: ir.Value, constant: ir.Value) -> ir.Value:
         node = ir.Node("", "Mul", [shared, constant])
@@ -146,14 +147,17 @@ class _Merge:
         self.nodes.append(node)
         return node.outputs[0]
 
-    def _node(self, like: ir.Node, inputs: Sequence[ir.Value | None], result: ir.Value) -> ir.Value:
+    def _node(self, like: ir.Node, inputs: Sequence[ir.Value | None], axis: int) -> ir.Value:
         """``like`` over all columns at once."""
+        result = like.outputs[0]
         node = ir.Node(like.domain, like.op_type, inputs, list(like.attributes.values()))
         output = node.outputs[0]
         output.name = self.scope.unique(f"{result.name}.wide")
         output.type = result.type
         if result.shape is not None:
-            output.shape = ir.Shape([*result.shape[:-1], sum(self.columns)])
+            dims = list(result.shape)
+            dims[axis] = sum(self.columns)
+            output.shape = ir.Shape(dims)
         self.nodes.append(node)
         return output
 
@@ -161,7 +165,8 @@ class _Merge:
         sizes = self._constant("sizes", np.array(self.columns, np.int64))
         results = self.plan.results
         outputs = [ir.Value(shape=old.shape, type=old.type) for old in results]
-        self.nodes.append(ir.Node("", "Split", [value, sizes], [ir.AttrInt64("axis", -1)], outputs=outputs))
+        axis = self.plan.steps[-1].axis if self.plan.steps else -1
+        self.nodes.append(ir.Node("", "Split", [value, sizes], [ir.AttrInt64("axis", axis)], outputs=outputs))
         for old, new in zip(results, outputs, strict=True):
             new.doc_string = old.doc_string
             new.metadata_props.update(old.metadata_props)
@@ -190,13 +195,15 @@ class _Merge:
 
     def _remove(self) -> None:
         """Take away the products, their steps and whatever only they needed."""
-        ends = [step.nodes for step in reversed(self.plan.steps)]
-        for nodes in (*ends, tuple(member.node for member in self.plan.family)):
-            for node in nodes:
-                given = [value for value in dict.fromkeys(node.inputs) if value is not None]
-                self.graph.remove(node, safe=True)
-                for value in given:
-                    _drop(value)
+        stages = [step.nodes for step in reversed(self.plan.steps)]
+        gone = [node for nodes in stages for node in nodes] + [member.node for member in self.plan.family]
+        given = dict.fromkeys(value for node in gone for value in node.inputs if value is not None)
+        for node in gone:
+            self.graph.remove(node, safe=True)
+        for value in given:
+            producer = value.producer()
+            if producer is None or producer.graph is not None:
+                _drop(value)
 
 
 def _drop(value: ir.Value) -> None:

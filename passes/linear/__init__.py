@@ -7,12 +7,14 @@ from graphopt.passes.linear.fuse_input_shift import FuseInputShift
 from graphopt.passes.linear.fuse_pad import FusePad
 from graphopt.passes.linear.fuse_pad_into_pool import FusePadIntoPool
 from graphopt.passes.linear.fuse_scale import FuseScale
+from graphopt.passes.linear.fuse_split_affine import FuseSplitAffine
 from graphopt.pipeline.pass_base import Pass
 
 LINEAR_PASSES: tuple[type[Pass], ...] = (
     FuseBatchNorm,
     FuseScale,
     FuseBias,
+    FuseSplitAffine,
     FuseInputScale,
     FuseInputShift,  # before pads: what a convolution pads with is not shifted
     FusePad,
