@@ -1,5 +1,6 @@
 """Passes about quantised operators: int8 stays int8; in running order."""
 
+from graphopt.passes.quantization.recognize_integer_product import RecognizeIntegerProduct
 from graphopt.pipeline.pass_base import Pass
 
-QUANTIZATION_PASSES: tuple[type[Pass], ...] = ()
+QUANTIZATION_PASSES: tuple[type[Pass], ...] = (RecognizeIntegerProduct,)

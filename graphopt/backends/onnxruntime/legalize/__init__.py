@@ -1,8 +1,16 @@
 """How ONNX Runtime likes things spelled, one pass per file, in running order."""
 
 from graphopt.backends.onnxruntime.legalize.keep_softmax_float import KeepSoftmaxFloat
+from graphopt.backends.onnxruntime.legalize.spell_integer_products import SpellIntegerProducts
 from graphopt.backends.onnxruntime.legalize.split_conv_phases import SplitConvPhases
+from graphopt.backends.onnxruntime.legalize.split_group_normalization import SplitGroupNormalization
 from graphopt.backends.onnxruntime.legalize.split_skip_normalization import SplitSkipNormalization
 from graphopt.pipeline.pass_base import Pass
 
-LEGALIZE_PASSES: tuple[type[Pass], ...] = (KeepSoftmaxFloat, SplitSkipNormalization, SplitConvPhases)
+LEGALIZE_PASSES: tuple[type[Pass], ...] = (
+    KeepSoftmaxFloat,
+    SpellIntegerProducts,
+    SplitSkipNormalization,
+    SplitGroupNormalization,
+    SplitConvPhases,
+)
