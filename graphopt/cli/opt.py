@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 @o.passes_option
 @o.level_option(2)
 @o.disable_option
+@click.option(
+    "--backend",
+    metavar="NAME",
+    help="Also spell it the way this backend runs it fastest: onnxruntime, contrib operators included.",
+)
 @o.shape_option
 @o.const_option
 @o.instrument_options
@@ -34,6 +39,7 @@ def opt(
     passes: str | None,
     level: int,
     disabled: tuple[str, ...],
+    backend: str | None,
     shapes: tuple[str, ...],
     constants: tuple[str, ...],
     print_before_all: bool,
@@ -51,6 +57,7 @@ def opt(
     \b
     graphopt opt in.onnx -o out.onnx
     graphopt opt in.onnx -p "canonical,fold-constants,dead-code" --print-after-all --time-passes
+    graphopt opt in.onnx -o out.onnx --backend onnxruntime
     """
     from graphopt.cli.watch import effect_table, note_remarks, time_table, watchers
     from graphopt.driver import opt as driver
@@ -68,7 +75,15 @@ def opt(
         print_after=print_after,
         verify_each=verify_each,
     )
-    done = driver.optimize_model(imported, steps, evaluate=evaluator(), instruments=instruments)
+    if backend is None:
+        done = driver.optimize_model(imported, steps, evaluate=evaluator(), instruments=instruments)
+    else:
+        from graphopt.driver.legalize import optimize_for
+
+        left_out = o.split_names(disabled)
+        done = optimize_for(
+            imported, steps, backend, disabled=left_out, evaluate=evaluator(), instruments=instruments
+        )
     if output is not None:
         save_model(done.model, output)
     if time_passes:

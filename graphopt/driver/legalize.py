@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from graphopt.pipeline.manager import PassManager, Step, flatten, keep_passes
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphopt.backends.base import Backend
+    from graphopt.driver.opt import Optimized
+    from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.protocols import RunnerFactory
     from graphopt.pipeline.records import Effect, Remark
     from graphopt.targets.target import Target
@@ -66,3 +68,44 @@ def legalize(
     effects = PassManager(steps_of(steps, backend.name)).run(region, ctx)
     inline_functions(region, lambda call: not backend.claims(call, target).accepted)
     return Legalized(tuple(effects), tuple(ctx.remarks))
+
+
+def optimize_for(
+    model: ir.Model,
+    steps: tuple[Step, ...],
+    backend_name: str,
+    *,
+    disabled: Iterable[str] = (),
+    evaluate: RunnerFactory | None = None,
+    instruments: Sequence[Instrument] = (),
+) -> Optimized:
+    """Run ``steps`` over ``model`` in place, then everything one backend does to a region.
+
+    For people who run the result with that backend's own runtime, on this machine's CPU.
+
+    Args:
+        model: imported.
+        steps: the pipeline; the backend's own passes are added where it has none of them.
+        backend_name: as in placement tables.
+        disabled: names of passes to leave out.
+        evaluate: computes constants.
+        instruments: watchers of the pipeline.
+
+    Raises:
+        UsageError: there is no such backend.
+        PassError: a pass failed; ``model`` is then half transformed.
+    """
+    from graphopt.backends.registry import find_backend
+    from graphopt.driver.opt import optimize_model, pipeline
+    from graphopt.targets.parse import parse_target
+
+    backend, target = find_backend(backend_name), parse_target("cpu")
+    if not steps_of(steps, backend_name):
+        steps += pipeline(legalization([backend], target), disabled=disabled)
+    done = optimize_model(
+        model, steps_of(steps, ""), target=target, evaluate=evaluate, instruments=instruments
+    )
+    own = legalize(model, steps, backend, target, evaluate)
+    return replace(
+        done, steps=steps, effects=[*done.effects, *own.effects], remarks=[*done.remarks, *own.remarks]
+    )
