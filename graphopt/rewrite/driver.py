@@ -211,7 +211,7 @@ class Driver:
         if not miss.is_near:
             return
         known = self._misses.setdefault(node, {})
-        if rule.name not in known or miss.score > known[rule.name].score:
+        if rule.name not in known or miss.progress > known[rule.name].progress:
             known[rule.name] = miss
 
     def _tell_misses(self) -> None:

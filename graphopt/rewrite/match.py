@@ -126,6 +126,11 @@ class Miss:
     parts: int
 
     @property
+    def progress(self) -> tuple[float, int]:
+        """How far the pattern got, for comparing spellings: a verdict on a whole match beats any other."""
+        return min(self.score / self.parts, 1.0), self.score
+
+    @property
     def is_near(self) -> bool:
         """Whether enough of the pattern was there for the reason to be worth telling."""
         return bool(self.reason) and 2 * self.score > self.parts

@@ -1,0 +1,180 @@
+"""RecognizeAttention: scores, softmax and weighted values are one operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.passes.attention import _scores
+from graphopt.pipeline.context import PassContext
+from graphopt.pipeline.pass_base import Pass
+from graphopt.rewrite.draw import Draw
+from graphopt.rewrite.driver import apply
+from graphopt.rewrite.match import Dim, Match
+from graphopt.rewrite.replacement import Replacement
+from graphopt.rewrite.rule import Refusal, Rule
+
+_SCALE = "s1 = Mul (s0, c) | Div (s0, c) | s0"
+_HIDE = "s2 = Where (keep, s1, fill) | Where (drop, fill, s1) | s1"
+_ADD = "s3 = Add (s2, mask) | s2"
+
+
+def _operators(match: Match) -> list[str]:
+    return [node.op_type for node in match.nodes]
+
+
+def _refuses(match: Match) -> str | None:
+    """Why this is no attention: types, ranks, heads, the axis, the scale or the mask."""
+    shapes = [match.shape(name) for name in ("q", "kt", "v")]
+    if any(shape is None for shape in shapes):
+        return "the rank of an operand is unknown"
+    q, k, v = (shape or () for shape in shapes)
+    if not len(q) == len(k) == len(v) or len(q) not in (3, 4):
+        return "the operands are not all of rank 3 or all of rank 4"
+    if match.attr_int("axis") not in (-1, len(q) - 1):
+        return "the softmax is not over the keys"
+    if not all(_scores.may_be_one_batch(a, b) for a, b in ((q[0], k[0]), (q[0], v[0]), (k[0], v[0]))):
+        return "an operand is stretched along the batch"
+    scale = _scores.scale_of(match, "c", _operators(match))
+    if isinstance(scale, str):
+        return scale
+    if match.attr("wide") is not None and (match.attr("wide"), match.attr("narrow")) != (1, match.dtype("q")):
+        return "the softmax is in a type of its own"
+    reason: str | None = _scores.heads(q[1], k[1], v[1]) if len(q) == 4 else None
+    if reason is None:
+        reason = _scores.takes(match, "q", "kt", "v")
+    return _masks(match, (*q[:-1], k[-1])) if reason is None else reason
+
+
+def _masks(match: Match, scores: tuple[Dim, ...]) -> str | None:
+    """Why the masks cannot be handed over, or None."""
+    for name in ("mask", "keep", "drop"):
+        reason: str | None = _scores.broadcasts(match.value(name), scores) if name in match else None
+        if reason is not None:
+            return reason
+    for name in ("keep", "drop"):
+        reason = _scores.hides(match, name, "fill", name == "drop") if name in match else None
+        if reason is not None:
+            return reason
+    if "mask" in match and match.dtype("mask") != match.dtype("q"):
+        return "the mask has another element type"
+    return None
+
+
+def _attention(match: Match) -> Replacement:
+    """The operator, behind whatever its mask and its keys still need."""
+    rank = match.rank("q")
+    lines, constants = [], {}
+    bias = "mask" if "mask" in match else ""
+    for name, order in (("keep", "zero, fill"), ("drop", "fill, zero")):
+        if name in match:
+            hidden = match.value("fill").dtype or ir.DataType.FLOAT
+            constants["zero"] = np.zeros((), hidden.numpy())
+            lines.append(f"hide = Where ({name}, {order})")
+            lines.append(f"bias = {f'Add (hide, {bias})' if bias else 'hide'}")
+            bias = "bias"
+    axes = range(rank or 0)
+    swapped = (*axes[:-2], axes[-1], axes[-2])
+    lines.append("k = Transpose <perm = @swapped> (kt)")
+    if bias and rank == 3 and _mask_rank(match) == 3:
+        constants["axis"] = np.asarray([1], np.int64)
+        lines.append(f"spread = Unsqueeze ({bias}, axis)")
+        bias = "spread"
+    scale = _scores.scale_of(match, "c", _operators(match))
+    assert isinstance(scale, float), "the guard let only known scales through"
+    count = "" if rank == 4 else "q_num_heads = 1, kv_num_heads = 1, "
+    precision = ", softmax_precision = 1" if match.attr("wide") is not None else ""
+    operands = f"q, k, v, {bias}" if bias else "q, k, v"
+    lines.append(f"y = Attention <{count}scale = @scale{precision}> ({operands})")
+    return Replacement("\n".join(lines), constants, {"swapped": swapped, "scale": scale})
+
+
+def _mask_rank(match: Match) -> int:
+    return max(match.rank(name) or 0 for name in ("mask", "keep", "drop") if name in match)
+
+
+def _draw(draw: Draw, fill: float = -1e4, ranks: tuple[int, ...] = (3, 4)) -> None:
+    rank = draw.choice(*ranks)
+    lead: tuple[str | int, ...] = ("B", 3) if rank == 4 else ("B",)
+    draw.input("q", *lead, "S", 4)
+    draw.input("kt", *lead, 4, "T")
+    draw.input("v", *lead, "T", 5)
+    draw.attribute("axis", draw.choice(-1, rank - 1))
+    draw.constant("c", draw.choice(2.0, [0.5], [[0.7]]))
+    if "Add" in draw.ops:
+        draw.input("mask", *draw.choice(("S", "T"), (1, "S", "T"), (*lead, "S", "T")))
+    if "Where" in draw.ops:
+        hidden = draw.array("S", "T", dtype=ir.DataType.BOOL)
+        hidden[..., 0] = False
+        draw.constant("keep", np.logical_not(hidden))
+        draw.constant("drop", hidden)
+        draw.constant("fill", np.asarray(fill).astype(draw.dtype.numpy()))
+
+
+def _draw_wide(draw: Draw) -> None:
+    _draw(draw)
+    draw.attribute("narrow", int(draw.dtype))
+    draw.attribute("wide", 1)
+
+
+def _draw_stretched(draw: Draw) -> None:
+    """One set of queries for a whole batch."""
+    _draw(draw, ranks=(4,))
+    draw.input("q", 1, 3, "S", 4)
+
+
+def _draw_other_axis(draw: Draw) -> None:
+    _draw(draw)
+    draw.attribute("axis", 1)
+
+
+def _draw_shallow(draw: Draw) -> None:
+    """Hidden scores of -2 still have a weight."""
+    _draw(draw, fill=-2.0)
+    if "Where" not in draw.ops:
+        draw.attribute("axis", 1)
+
+
+def _rule(name: str, middle: str, **options: object) -> Rule:
+    text = f"s0 = MatMul (q, kt); {_SCALE}; {middle}; y = MatMul (p, v)"
+    common = {"guard": _refuses, "min_opset": 23, "exact": False, "dtypes": _scores.TYPES, "draw": _draw}
+    return Rule(name, text, _attention, **{**common, **options})
+
+
+RULES = (
+    _rule(
+        "softmax-of-scores",
+        f"{_HIDE}; {_ADD}; p = Softmax <axis = @axis> (s3)",
+        refusals=(Refusal(_draw_stretched, "stretched"), Refusal(_draw_other_axis), Refusal(_draw_shallow)),
+    ),
+    _rule(
+        "rows-without-keys-are-zero",
+        f"s2 = s1; {_ADD}; n = Softmax <axis = @axis> (s3); b = IsNaN (n); p = Where (b, 0.0, n)",
+        refusals=(Refusal(_draw_stretched, "stretched"),),
+    ),
+    _rule(
+        "softmax-in-float32",
+        f"s2 = s1; {_ADD}; h = Cast <to = @wide> (s3); n = Softmax <axis = @axis> (h); "
+        "p = Cast <to = @narrow> (n)",
+        draw=_draw_wide,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class RecognizeAttention(Pass):
+    """Write the softmax of scaled and masked scores, times the values, as Attention.
+
+    Before: ``s = MatMul(q, kt); d = Div(s, 8); m = Add(d, mask); p = Softmax(m); y = MatMul(p, v)``.
+    After:  ``k = Transpose<perm=[0,1,3,2]>(kt); y = Attention<scale=0.125>(q, k, v, mask)``.
+    Needs:  operands of rank 4 (batch, heads, positions, features), or of rank 3: these are one head.
+    Keeps:  the order of masks: what is hidden by Where is hidden before a mask is added.
+    Skips:  a softmax that something else reads, operands stretched along batch or heads, scales that are
+            computed, and a Where that leaves hidden scores a weight.
+    """
+
+    def run(self, model: ir.Model, ctx: PassContext) -> bool:
+        """Apply the rules everywhere."""
+        return apply(model, RULES, self.name(), ctx)
