@@ -15,6 +15,8 @@ _KINDS: Mapping[tuple[str, str], tuple[int, tuple[int, ...]]] = {
     ("", "MatMul"): (1, ()),
     ("", "Gemm"): (1, (2,)),
     ("", "MatMulInteger"): (1, (3,)),
+    ("graphopt", "MatMulIntegerToFloat"): (1, (3, 5)),
+    ("graphopt", "BiasMatMulIntegerToFloat"): (1, (3, 5, 6)),
 }
 """By operator: which input is the weight, and which have one number per column of it."""
 

@@ -45,6 +45,8 @@ def _typed(match: Match, scale: str) -> str | None:
 
 
 def _scaled(match: Match) -> str | None:
+    if match.is_constant("b") and match.is_constant("a_scale") and not match.is_constant("b_scale"):
+        return "its scales are the other way round"
     if not _is_scalar(match, "a_scale"):
         return "the scale of its left operand is no single number"
     if not _is_per_column(match, "b_scale"):
