@@ -1,5 +1,6 @@
 """How ONNX Runtime likes things spelled, one pass per file, in running order."""
 
+from graphopt.backends.onnxruntime.legalize.expand_attention_mask import ExpandAttentionMask
 from graphopt.backends.onnxruntime.legalize.keep_softmax_float import KeepSoftmaxFloat
 from graphopt.backends.onnxruntime.legalize.spell_integer_products import SpellIntegerProducts
 from graphopt.backends.onnxruntime.legalize.split_conv_phases import SplitConvPhases
@@ -8,6 +9,7 @@ from graphopt.backends.onnxruntime.legalize.split_skip_normalization import Spli
 from graphopt.pipeline.pass_base import Pass
 
 LEGALIZE_PASSES: tuple[type[Pass], ...] = (
+    ExpandAttentionMask,
     KeepSoftmaxFloat,
     SpellIntegerProducts,
     SplitSkipNormalization,
