@@ -8,13 +8,6 @@ import pytest
 
 from tests.conformance.suite import SHARDS, CountingBackend, OrtBackend, cases, run_shard
 
-# Range takes scalars, and these give it tensors of one element. ONNX Runtime lets that pass as long as
-# it does not know the value before it runs; folding a Size tells it.
-REFUSED_AFTER_A_PASS = {
-    "test_affine_grid_2d_expanded": ("fold-shape-of-known",),
-    "test_affine_grid_2d_align_corners_expanded": ("fold-shape-of-known",),
-}
-
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the suite itself
 @pytest.mark.parametrize("shard", range(SHARDS))
@@ -42,4 +35,4 @@ def test_graphopt_passes_what_onnxruntime_passes(
     lost = {name: through.reasons.get(name, "?") for name in sorted(alone.passed - through.passed)}
     assert not lost, f"{len(lost)} cases lost:\n" + "\n".join(f"{n}: {why}" for n, why in lost.items())
     assert alone.passed
-    assert CountingBackend.dropped.items() <= REFUSED_AFTER_A_PASS.items()
+    assert not CountingBackend.dropped
