@@ -29,8 +29,8 @@ class MergeParallelProducts(Pass):
 
     Before: ``q = MatMul(x, wq); a = Add(q, bq); k = MatMul(x, wk); b = Add(k, bk)``.
     After:  ``p = MatMul(x, [wq wk]); s = Add(p, [bq bk]); a, b = Split(s)``.
-    Needs:  MatMul, Gemm or a product of integers with constant weights of rank 2 and one element type; elementwise
-            steps behind them go along as long as they are the same for all.
+    Needs:  MatMul, Gemm or products of integers with constant weights of rank 2 and one element type;
+            elementwise steps behind them go along as long as they are the same for all.
     Keeps:  every column's own arithmetic: integer products and their scales give the same bits.
     Skips:  weights others read, and merges that would not make the graph smaller.
     """
