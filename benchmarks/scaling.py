@@ -6,7 +6,7 @@
     python -m benchmarks.scaling --profile deep.prof --shapes deep --sizes 10000
 
 Two shapes of synthetic models, made of what passes look for (normalisation and Gelu in pieces, Reshape and
-Transpose pairs, Shape arithmetic, no-op casts, constants that fold): ``deep`` is one chain of blocks, ``wide``
+Transpose pairs, Shape arithmetic, no-op casts, constants): ``deep`` is one chain of blocks, ``wide``
 hangs every block on the one input, so that one value has thousands of readers. Each compile runs in a
 fresh process. The ratio would be 5 if time were proportional to size; work that does not grow makes it less.
 """

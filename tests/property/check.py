@@ -74,7 +74,7 @@ class Subject:
             again: whether running it a second time may change nothing.
         """
         steps = pipeline(passes)
-        text = pipeline_text(steps)
+        text = passes if isinstance(passes, str) else pipeline_text(steps)
         try:
             done = self._optimised(steps)
         except PassError as error:
