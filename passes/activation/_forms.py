@@ -56,6 +56,7 @@ class Form:
         min_opset: the oldest version of the standard operators that has it.
         functions: the model-local functions ``after`` calls.
         scalable: whether a multiple of the result is the form, too, and a product.
+        dtypes: the element types the right side is computed in; few runtimes have activations in float64.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Form:
     min_opset: int
     functions: Sequence[FunctionFactory] = ()
     scalable: bool = True
+    dtypes: frozenset[ir.DataType] = FLOATS - {ir.DataType.DOUBLE}
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def _find(form: Form, node: ir.Node, opset: int) -> _Found | str:
     """
     start = _start(form, node, opset)
     dtype = node.outputs[0].dtype
-    if start is None or dtype not in FLOATS:
+    if start is None or dtype is None or dtype not in form.dtypes:
         return ""
     reason = ""
     best: _Found | None = None

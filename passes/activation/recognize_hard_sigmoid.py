@@ -18,6 +18,7 @@ FORMS = (
         result={(0, 1): 1.0},
         after="y = HardSigmoid <alpha = @alpha, beta = @beta> (x)",
         min_opset=6,
+        scalable=False,
     ),
 )
 

@@ -10,6 +10,7 @@ from graphopt.ops.quick_gelu import QUICK_GELU
 from graphopt.passes.activation._forms import Form, recognize
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
+from graphopt.rewrite.dims import FLOATS
 
 FORMS = (
     Form(
@@ -20,6 +21,7 @@ FORMS = (
         after="y = graphopt.QuickGelu <alpha = @alpha> (x)",
         min_opset=QUICK_GELU.min_opset,
         functions=(QUICK_GELU.function,),
+        dtypes=FLOATS,
     ),
 )
 

@@ -10,6 +10,7 @@ from graphopt.ops.silu import SILU
 from graphopt.passes.activation._forms import Form, recognize
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
+from graphopt.rewrite.dims import FLOATS
 
 FORMS = (
     Form(
@@ -20,6 +21,7 @@ FORMS = (
         after="y = graphopt.Silu (x)",
         min_opset=SILU.min_opset,
         functions=(SILU.function,),
+        dtypes=FLOATS,
     ),
 )
 
