@@ -2,6 +2,7 @@
 
 from graphopt.backends.onnxruntime.legalize.expand_attention_mask import ExpandAttentionMask
 from graphopt.backends.onnxruntime.legalize.keep_softmax_float import KeepSoftmaxFloat
+from graphopt.backends.onnxruntime.legalize.spell_affine_as_batch_norm import SpellAffineAsBatchNorm
 from graphopt.backends.onnxruntime.legalize.spell_integer_products import SpellIntegerProducts
 from graphopt.backends.onnxruntime.legalize.split_conv_phases import SplitConvPhases
 from graphopt.backends.onnxruntime.legalize.split_group_normalization import SplitGroupNormalization
@@ -15,4 +16,5 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     SplitSkipNormalization,
     SplitGroupNormalization,
     SplitConvPhases,
+    SpellAffineAsBatchNorm,
 )
