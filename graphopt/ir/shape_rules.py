@@ -7,9 +7,11 @@ expected outputs' shapes. A later registration wins, which is how the library me
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import onnx_ir as ir
 
@@ -106,10 +108,42 @@ def _common(ctx: Context, dims: Sequence[int | ir.SymbolicDim]) -> int | ir.Symb
     numbers = [dim for dim in wide if isinstance(dim, int)]
     if numbers:
         return numbers[0]
-    if len({str(dim) for dim in wide}) > 1:
-        fresh: ir.SymbolicDim = ctx.new_symbolic_dim()
-        return fresh
-    return wide[0] if wide else 1
+    joint = _BROADCASTS.setdefault(ctx, _Joint())
+    names: set[str] = set()
+    for dim in wide:
+        names |= joint.parts.get(str(dim), {str(dim)})
+    names -= {name for name in names if (capped := _CAPPED.fullmatch(name)) and capped["dim"] in names}
+    if len(names) > 1:
+        return joint.size(frozenset(names), ctx)
+    (name,) = names or {""}
+    return next((dim for dim in wide if str(dim) == name), wide[0] if wide else 1)
+
+
+# A dim cut to at most so many: where it broadcasts with the dim itself, both are the dim, or both 1.
+_CAPPED = re.compile(r"[Mm]in\((?:\d+, *)?(?P<dim>\w+)(?:, *\d+)?\)")
+
+
+class _Joint:
+    """Names of what dims of different names broadcast to: one name wherever the same dims meet.
+
+    Attributes:
+        parts: for each name that was given, the names of the dims behind it.
+    """
+
+    def __init__(self) -> None:
+        self.parts: dict[str, frozenset[str]] = {}
+        self._names: dict[frozenset[str], str] = {}
+
+    def size(self, parts: frozenset[str], ctx: Context) -> ir.SymbolicDim:
+        if parts not in self._names:
+            fresh: ir.SymbolicDim = ctx.new_symbolic_dim()
+            self._names[parts] = str(fresh)
+            self.parts[str(fresh)] = parts
+        return ir.SymbolicDim(self._names[parts])
+
+
+# One per run of inference.
+_BROADCASTS: WeakKeyDictionary[Context, _Joint] = WeakKeyDictionary()
 
 
 def _slice(ctx: Context, node: ir.Node) -> None:

@@ -8,12 +8,15 @@ import onnx_ir as ir
 
 from graphopt.ir.element_arithmetic import Array
 from graphopt.ir.elements import Elements
-from graphopt.passes.fold._dim_sources import Sources
+from graphopt.passes.fold._dim_sources import Plan, Sources
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 
 _MOST_NODES = 32
 """Nodes that may die with one value: a longer computation of a shape is looked at in parts."""
+
+_PLAIN = frozenset({"Concat", "Gather", "Shape", "Size", "Slice", "Squeeze", "Unsqueeze"})
+"""What sizes are put together with, as far as anybody reading the graph is concerned."""
 
 _OPSET = 15
 """Shape has a start and an end from here on."""
@@ -54,14 +57,24 @@ class ReadDimsDirectly(Pass):
         plan = sources.plan(found, shapes)
         if plan is None:
             return False
-        upstream = node.op_type == "Shape" and not _reads_input(node) and sources.only_inputs(plan)
-        if sources.cost(plan) >= len(dying) + upstream:
+        if sources.cost(plan) >= len(dying) + self._is_plainer(node, plan):
             return False
         new = sources.build(plan, value)
         value.replace_all_uses_with(new)
         _remove(node)
         ctx.applied(self.name(), node, f"{len(dying)} nodes became {sources.spell(plan)}")
         return True
+
+    @staticmethod
+    def _is_plainer(node: ir.Node, plan: Plan) -> bool:
+        """Whether the plan is worth it even for as many nodes.
+
+        Reading an input frees what was read before; and a list of sizes put together by anything but
+        Concat is what shape inference cannot see through.
+        """
+        if node.op_type == "Shape":
+            return not _reads_input(node) and Sources.only_inputs(plan)
+        return node.op_type not in _PLAIN
 
 
 def _depends_on_dims(found: Array) -> bool:
