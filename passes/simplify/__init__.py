@@ -18,6 +18,7 @@ from graphopt.passes.simplify.fuse_consecutive_casts import FuseConsecutiveCasts
 from graphopt.passes.simplify.fuse_consecutive_concats import FuseConsecutiveConcats
 from graphopt.passes.simplify.fuse_consecutive_reshapes import FuseConsecutiveReshapes
 from graphopt.passes.simplify.fuse_consecutive_transposes import FuseConsecutiveTransposes
+from graphopt.passes.simplify.fuse_layout_chains import FuseLayoutChains
 from graphopt.passes.simplify.merge_scalar_constants import MergeScalarConstants
 from graphopt.passes.simplify.replace_einsum import ReplaceEinsum
 from graphopt.passes.simplify.replace_one_hot_product import ReplaceOneHotProduct
@@ -55,5 +56,6 @@ SIMPLIFY_PASSES = (
     EliminateNoopReshape,
     SinkTransposes,
     FuseConsecutiveTransposes,
+    FuseLayoutChains,
     EliminateNoopTranspose,
 )
