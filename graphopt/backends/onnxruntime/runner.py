@@ -80,7 +80,7 @@ def make_runner(
         config=session_config(model) if optimise else None,
     )
     sink = _InMemory()
-    flat = flatten(model)
+    flat = _runnable(flatten(model), model)
     data = serialize(
         flat,
         sink,
@@ -91,6 +91,18 @@ def make_runner(
     )
     sink.attach(options)
     return OnnxRuntimeRunner(open_session(data, options), sink.arrays)
+
+
+def _runnable(flat: ir.Model, model: ir.Model) -> ir.Model:
+    """``flat`` with what ONNX Runtime refuses spelled as it takes it; ``model`` itself is left unchanged."""
+    if not any(node.op_type == "Attention" and node.domain == "" for node in flat.graph.all_nodes()):
+        return flat
+    from graphopt.backends.onnxruntime.legalize.expand_attention_mask import ExpandAttentionMask
+    from graphopt.pipeline.context import PassContext
+
+    runnable = flat.clone() if flat is model else flat
+    ExpandAttentionMask().run(runnable, PassContext())
+    return runnable
 
 
 class _InMemory:

@@ -46,7 +46,7 @@ class ExpandAttentionMask(Pass):
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
         """Look at every attention."""
-        found = [node for node in walk.nodes(model) if _broadcasts(node)]
+        found = [node for node in walk.nodes(model) if broadcasts(node)]
         if not found:
             return False
         scope = Scope(model)
@@ -58,13 +58,15 @@ class ExpandAttentionMask(Pass):
         return True
 
 
-def _broadcasts(node: ir.Node) -> bool:
+def broadcasts(node: ir.Node) -> bool:
     """Whether ``node`` is an attention whose mask lacks a row for each query or a column for each key."""
     if node.op_type != "Attention" or node.domain != "" or len(node.inputs) <= _MASK:
         return False
     mask, query = node.inputs[_MASK], node.inputs[0]
-    if mask is None or query is None or query.shape is None:
+    if mask is None or query is None:
         return False
+    if query.shape is None:
+        return mask.shape is not None and (len(mask.shape) < 2 or mask.shape[-2] == 1)
     if mask.shape is None or len(mask.shape) < 2:
         return True
     return not same_dim(mask.shape[-2], query.shape[-2]) or _lacks_columns(mask)
