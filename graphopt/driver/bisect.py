@@ -172,12 +172,13 @@ def bisect(
         ModelError, UsageError, FeedError, BackendError: the original cannot be imported or run.
         ArtifactError: the reproduction cannot be written.
     """
+    from graphopt.driver.legalize import for_onnxruntime
     from graphopt.driver.opt import import_model, pipeline
     from graphopt.driver.verify import oracle_factory
     from graphopt.equality.oracle import Oracle
     from graphopt.pipeline.manager import flatten
 
-    steps = pipeline(passes, level=level, disabled=disabled)
+    steps = pipeline(passes, level=level, disabled=disabled, legalize=for_onnxruntime())
     names = list(dict.fromkeys(step.name() for step in flatten(steps)))
     imported = import_model(model, shapes=shapes, constants=constants)
     factory = oracle_factory(threads)

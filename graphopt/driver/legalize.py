@@ -37,6 +37,14 @@ def legalization(backends: Iterable[Backend], target: Target) -> tuple[Step, ...
     return tuple(step for backend in backends for step in backend.legalize(target))
 
 
+def for_onnxruntime() -> tuple[Step, ...]:
+    """The steps that legalise for ONNX Runtime on this machine's CPU."""
+    from graphopt.backends.registry import find_backend
+    from graphopt.targets.parse import parse_target
+
+    return legalization([find_backend("onnxruntime")], parse_target("cpu"))
+
+
 def steps_of(steps: tuple[Step, ...], backend: str) -> tuple[Step, ...]:
     """The part of a pipeline that belongs to one backend; with an empty name, to the whole model."""
     return keep_passes(steps, frozenset(p.name() for p in flatten(steps) if p.backend == backend))

@@ -14,6 +14,7 @@ import onnx
 from onnx.backend.base import Backend, BackendRep, namedtupledict
 
 from graphopt.driver.equal import first_bad
+from graphopt.driver.legalize import for_onnxruntime
 from graphopt.driver.opt import Optimized, import_model, optimize_model, pipeline
 from graphopt.driver.runners import evaluator
 from graphopt.errors import BackendError
@@ -85,7 +86,7 @@ class GraphoptBackend(Backend):
             ModelError, PassError, BackendError: see ``graphopt.errors``.
         """
         del device, kwargs
-        steps = pipeline(level=LEVEL)
+        steps = pipeline(level=LEVEL, legalize=for_onnxruntime())
         dropped: list[str] = []
         while True:
             try:
