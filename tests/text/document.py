@@ -87,13 +87,23 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command made of a model."""
+    """What a command made of a model.
+
+    Attributes:
+        before: the model as it came in.
+        after: the result.
+        modified: whether any pass says that it changed something.
+        remarks: what the passes said.
+        error: why the command failed, or empty.
+        changed_by: names of the passes that changed something.
+    """
 
     before: str
     after: str
     modified: bool
     remarks: tuple[str, ...]
     error: str = ""
+    changed_by: frozenset[str] = frozenset()
 
 
 class CheckFailure(AssertionError):
@@ -148,8 +158,8 @@ def execute(case: Case) -> Outcome:
     except GraphoptError as error:
         return Outcome(before, print_model(model), True, (), str(error))
     remarks = tuple(f"{r.kind}: {r.pass_name}: {r.node}: {r.reason}" for r in done.remarks)
-    modified = any(effect.modified for effect in done.effects)
-    return Outcome(before, print_model(done.model), modified, remarks)
+    changed_by = frozenset(e.pass_text.partition("{")[0] for e in done.effects if e.modified)
+    return Outcome(before, print_model(done.model), bool(changed_by), remarks, changed_by=changed_by)
 
 
 def verify(case: Case, outcome: Outcome) -> None:
