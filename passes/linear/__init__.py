@@ -1,5 +1,6 @@
 """Passes about linear operators: what Conv, ConvTranspose, Gemm and MatMul can absorb; in running order."""
 
+from graphopt.passes.linear.flush_denormals import FlushDenormals
 from graphopt.passes.linear.fuse_batch_norm import FuseBatchNorm
 from graphopt.passes.linear.fuse_bias import FuseBias
 from graphopt.passes.linear.fuse_input_scale import FuseInputScale
@@ -19,4 +20,5 @@ LINEAR_PASSES: tuple[type[Pass], ...] = (
     FuseInputShift,  # before pads: what a convolution pads with is not shifted
     FusePad,
     FusePadIntoPool,
+    FlushDenormals,  # last: products of constants may have become denormal
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -73,24 +74,29 @@ def is_float_constant(match: Match, *names: str) -> bool:
     return all(tensor is not None and tensor.dtype in FLOATS for tensor in tensors)
 
 
-def fits(array: Vector, dtype: ir.DataType, axes: Sequence[int] | None = None) -> bool:
-    """Whether ``dtype`` can say ``array``: nothing overflows, and no channel sinks to where precision ends.
+def fits(array: Vector, dtype: ir.DataType) -> bool:
+    """Whether nothing in ``array`` overflows when it is rounded to ``dtype``."""
+    peak = np.max(np.abs(array), initial=0.0)
+    return bool(np.isfinite(peak) and peak <= float(_finfo(dtype).max))
+
+
+def keeps_precision(before: Vector, after: Vector, dtype: ir.DataType, axes: Sequence[int]) -> bool:
+    """Whether no channel of ``before`` sinks, as ``after``, to where the precision of ``dtype`` ends.
 
     Args:
-        array: values in float64.
-        dtype: what they will be rounded to.
-        axes: the axes that are summed over; along the others each slice must keep its precision. None
-            asks about overflow only.
+        before: a weight.
+        after: the weight that is to take its place.
+        dtype: the type of both.
+        axes: the axes that are summed over; each slice along the others is a channel.
     """
-    if array.size == 0:
-        return True
-    finfo = ml_dtypes.finfo(dtype.numpy())  # type: ignore[no-untyped-call]
-    peaks = np.max(np.abs(array), axis=None if axes is None else tuple(axes))
-    if not np.all(np.isfinite(peaks)) or np.any(peaks > float(finfo.max)):
-        return False
-    if axes is None:
-        return True
-    return not np.any((peaks > 0) & (peaks < _HEADROOM * float(finfo.tiny)))
+    least = _HEADROOM * float(_finfo(dtype).tiny)
+    was, is_now = (np.max(np.abs(array), axis=tuple(axes), initial=0.0) for array in (before, after))
+    return not np.any((was >= least) & (is_now < least) & (is_now > 0))
+
+
+def _finfo(dtype: ir.DataType) -> Any:
+    finfo: Callable[[npt.DTypeLike], Any] = ml_dtypes.finfo
+    return finfo(dtype.numpy())
 
 
 def rounded(array: Vector, dtype: ir.DataType) -> Array:

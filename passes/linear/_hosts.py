@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.passes.linear._factors import Vector, along, fits, is_only_here, read
+from graphopt.passes.linear._factors import Vector, along, fits, is_only_here, keeps_precision, read
 from graphopt.rewrite.constants import constant_tensor
 from graphopt.rewrite.dims import FLOATS
 from graphopt.rewrite.match import Match
@@ -147,7 +147,7 @@ class Host:
 
     def represents(self, array: Vector) -> bool:
         """Whether ``array`` can be this node's weight without losing what the original had."""
-        return fits(array, self.dtype, self.summed)
+        return fits(array, self.dtype) and keeps_precision(read(self.weight), array, self.dtype, self.summed)
 
     def bias_vector(self) -> Vector | None:
         """What is added to the output channels (zero without a bias); None when it is no such constant."""
