@@ -59,11 +59,48 @@ def _leaves_something_open(model: ir.Model, facts: Facts, names: Names) -> bool:
 
 
 def _merge(first: Facts, second: Facts, names: Names) -> Facts:
+    meaning = _meanings(first, second, names)
+    first, second = _translated(first, meaning), _translated(second, meaning)
     merged = dict(second)
     for value, fact in first.items():
         other = second.get(value)
         merged[value] = fact if other is None else _merge_facts(fact, other, names)
     return merged
+
+
+def _meanings(first: Facts, second: Facts, names: Names) -> dict[str, Dim]:
+    """What the other source calls a made-up name: where one says ``unk_3`` and the other ``seq``.
+
+    A source uses one made-up name for one size, so what it is in one place it is everywhere.
+    """
+    found: dict[str, Dim] = {}
+    doubtful: set[str] = set()
+    for value, fact in first.items():
+        other = second.get(value)
+        if other is None or fact.dims is None or other.dims is None or len(fact.dims) != len(other.dims):
+            continue
+        for x, y in zip(fact.dims, other.dims, strict=True):
+            for name, meaning in ((x, y), (y, x)):
+                if not isinstance(name, str) or name not in names.generated or names.made_up(meaning):
+                    continue
+                if found.setdefault(name, meaning) != meaning:
+                    doubtful.add(name)
+    return {name: meaning for name, meaning in found.items() if name not in doubtful and meaning != 0}
+
+
+def _translated(facts: Facts, meaning: dict[str, Dim]) -> Facts:
+    if not meaning:
+        return facts
+    return {
+        value: fact
+        if fact.dims is None
+        else Fact(fact.type, tuple(_translate(dim, meaning) for dim in fact.dims))
+        for value, fact in facts.items()
+    }
+
+
+def _translate(dim: Dim, meaning: dict[str, Dim]) -> Dim:
+    return meaning.get(dim, dim) if isinstance(dim, str) else dim
 
 
 def _merge_facts(a: Fact, b: Fact, names: Names) -> Fact:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from graphopt.ir.element_rules import numbers
 from graphopt.ir.elements import Elements
-from graphopt.ir.expressions import Element, at_least
+from graphopt.ir.expressions import Element, at_least, negate
 from graphopt.passes.fold._constants import Constants
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
@@ -30,7 +31,8 @@ class FoldShapeTargets(Pass):
             zero, where the original did not have it (Reshape would fail on an empty value).
 
     In Reshape a dim that is the input's own at that place is 0 and one other may be -1; in Expand a
-    dim that is the input's own is 1; a Slice up to the input's own size goes to the end.
+    dim that is the input's own is 1; a Slice of the input's own size goes from the
+    beginning to the end.
     """
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
@@ -39,23 +41,26 @@ class FoldShapeTargets(Pass):
         constants = Constants(model)
         changed = 0
         for node in list(model.graph.all_nodes()):
-            target = _TARGETS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-            if target is None:
+            if node.domain not in ("", "ai.onnx"):
                 continue
-            position, find = target
-            if len(node.inputs) <= position or _is_constant(node.inputs[position]):
-                continue
-            wanted = find(node, elements)
-            if isinstance(wanted, str):
-                if wanted:
-                    ctx.missed(self.name(), node, wanted)
-                continue
-            node.replace_input_with(position, constants.get(node, wanted))
-            if node.op_type == "Reshape":
-                node.attributes.pop("allowzero", None)
-            ctx.applied(self.name(), node, f"{node.op_type} to {wanted.tolist()}")
-            changed += 1
+            for position, find in _TARGETS.get(node.op_type, {}).items():
+                changed += self._try(node, position, find(node, elements), constants, ctx)
         return changed > 0
+
+    def _try(
+        self, node: ir.Node, position: int, wanted: Found, constants: Constants, ctx: PassContext
+    ) -> bool:
+        if len(node.inputs) <= position or _is_constant(node.inputs[position]):
+            return False
+        if isinstance(wanted, str):
+            if wanted:
+                ctx.missed(self.name(), node, wanted)
+            return False
+        node.replace_input_with(position, constants.get(node, wanted))
+        if node.op_type == "Reshape":
+            node.attributes.pop("allowzero", None)
+        ctx.applied(self.name(), node, f"{node.op_type} to {wanted.tolist()}")
+        return True
 
 
 Found = npt.NDArray[np.integer] | str
@@ -104,30 +109,43 @@ def _expand(node: ir.Node, elements: Elements) -> Found:
     return np.asarray(sizes, np.int64)
 
 
+def _starts(node: ir.Node, elements: Elements) -> Found:
+    return _bounds(node, elements, 1, lambda start, size: 0 if start == negate(size) else start)
+
+
 def _ends(node: ir.Node, elements: Elements) -> Found:
-    dims, ends = elements.dims(node.inputs[0]), elements.of(node.inputs[2])
-    axes = elements.of(node.inputs[3]) if len(node.inputs) > 3 else None
-    steps = elements.of(node.inputs[4]) if len(node.inputs) > 4 else None
-    if dims is None or ends is None or ends.ndim != 1:
+    return _bounds(node, elements, 2, lambda end, size: _TO_THE_END if end == size else end)
+
+
+def _bounds(
+    node: ir.Node, elements: Elements, position: int, spell: Callable[[Element, Element], Element]
+) -> Found:
+    """The bounds of a Slice that goes forward, with those that are the input's own size spelled out."""
+    dims, bounds, value = (
+        elements.dims(node.inputs[0]),
+        elements.of(node.inputs[position]),
+        node.inputs[position],
+    )
+    if dims is None or bounds is None or value is None or bounds.ndim != 1:
         return ""
-    if steps is not None and not all(isinstance(step, int) and step > 0 for step in steps):
+    axes = numbers(elements.of(node.inputs[3])) if _given(node, 3) else np.arange(len(bounds))
+    steps = numbers(elements.of(node.inputs[4])) if _given(node, 4) else None
+    if axes is None or (_given(node, 4) and (steps is None or np.any(steps < 1))):
         return ""
-    if len(node.inputs) > 3 and node.inputs[3] is not None and axes is None:
-        return ""
-    places = axes if axes is not None else range(len(ends))
-    sizes = []
-    for end, axis in zip(ends, places, strict=True):
-        if not isinstance(axis, int):
-            return ""
-        sizes.append(_TO_THE_END if end == dims[axis] else end)
+    sizes = [spell(bound, dims[int(axis)]) for bound, axis in zip(bounds, axes, strict=True)]
     if not all(isinstance(size, int) for size in sizes):
         return ""
-    dtype = np.int32 if node.inputs[2] is not None and node.inputs[2].dtype == ir.DataType.INT32 else np.int64
-    return np.asarray([min(int(size), np.iinfo(dtype).max) for size in sizes], dtype)
+    dtype = np.int32 if value.dtype == ir.DataType.INT32 else np.int64
+    return np.asarray([min(int(size), np.iinfo(dtype).max) for size in sizes if isinstance(size, int)], dtype)
 
 
-_TARGETS: dict[str, tuple[int, Callable[[ir.Node, Elements], Found]]] = {
-    "Expand": (1, _expand),
-    "Reshape": (1, _reshape),
-    "Slice": (2, _ends),
+def _given(node: ir.Node, position: int) -> bool:
+    return len(node.inputs) > position and node.inputs[position] is not None
+
+
+_TARGETS: dict[str, dict[int, Callable[[ir.Node, Elements], Found]]] = {
+    "Expand": {1: _expand},
+    "Reshape": {1: _reshape},
+    "Slice": {1: _starts, 2: _ends},
 }
+"""For each operator, the inputs that say how large the result is."""
