@@ -1,5 +1,6 @@
 """Passes about operators on space and time: resize, pixel shuffle, Fourier transforms; in running order."""
 
+from graphopt.passes.spatial.recognize_depth_to_space import RecognizeDepthToSpace
 from graphopt.pipeline.pass_base import Pass
 
-SPATIAL_PASSES: tuple[type[Pass], ...] = ()
+SPATIAL_PASSES: tuple[type[Pass], ...] = (RecognizeDepthToSpace,)
