@@ -1,7 +1,6 @@
 """Operators of graphopt's own, one file each; a test checks that every file is in the tuple."""
 
 from graphopt.ops.bias_mat_mul_integer_to_float import BIAS_MAT_MUL_INTEGER_TO_FLOAT
-from graphopt.ops.bias_skip_layer_normalization import BIAS_SKIP_LAYER_NORMALIZATION
 from graphopt.ops.embed_layer_normalization import EMBED_LAYER_NORMALIZATION
 from graphopt.ops.mat_mul_integer_to_float import MAT_MUL_INTEGER_TO_FLOAT
 from graphopt.ops.op import NamedOp
@@ -14,7 +13,6 @@ ALL_OPS: tuple[NamedOp, ...] = (
     SILU,
     QUICK_GELU,
     SKIP_LAYER_NORMALIZATION,
-    BIAS_SKIP_LAYER_NORMALIZATION,
     SKIP_RMS_NORMALIZATION,
     EMBED_LAYER_NORMALIZATION,
     MAT_MUL_INTEGER_TO_FLOAT,

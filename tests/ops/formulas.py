@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.generic]
 Float = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -62,27 +63,22 @@ def _skip_layer_norm(x: Float, skip: Float, scale: Float, bias: Float, epsilon: 
     return [_layer_norm(x + skip, scale, bias, epsilon), x + skip]
 
 
-def _bias_skip_layer_norm(
-    x: Float, addend: Float, skip: Float, scale: Float, bias: Float, epsilon: float
-) -> list[Float]:
-    return _skip_layer_norm(x + addend, skip, scale, bias, epsilon)
-
-
 def _skip_rms_norm(x: Float, skip: Float, scale: Float, epsilon: float) -> list[Float]:
     return [_rms_norm(x + skip, scale, epsilon), x + skip]
 
 
 def _embed(
-    words: npt.NDArray[np.int64],
-    segments: npt.NDArray[np.int64],
-    table: Float,
-    positions: Float,
+    words: Ids,
+    positions: Ids,
+    segments: Ids,
+    word_table: Float,
+    position_table: Float,
     segment_table: Float,
     scale: Float,
     bias: Float,
     epsilon: float,
 ) -> list[Float]:
-    total = table[words] + segment_table[segments] + positions
+    total = word_table[words] + position_table[positions] + segment_table[segments]
     return [_layer_norm(total, scale, bias, epsilon)]
 
 
@@ -106,16 +102,13 @@ FORMULAS = {
     "SkipLayerNormalization": Formula(
         _skip_layer_norm, ((2, 3, 8), (2, 3, 8), (8,), (8,)), attributes={"epsilon": 1e-3}
     ),
-    "BiasSkipLayerNormalization": Formula(
-        _bias_skip_layer_norm, ((2, 3, 8), (8,), (2, 3, 8), (8,), (8,)), attributes={"epsilon": 1e-3}
-    ),
     "SkipRMSNormalization": Formula(
         _skip_rms_norm, ((2, 3, 8), (2, 3, 8), (8,)), attributes={"epsilon": 1e-3}
     ),
     "EmbedLayerNormalization": Formula(
         _embed,
-        ((2, 3), (2, 3), (11, 8), (1, 3, 8), (2, 8), (8,), (8,)),
-        indices={0: 11, 1: 2},
+        ((2, 3), (1, 3), (2, 3), (11, 8), (5, 8), (2, 8), (8,), (8,)),
+        indices={0: 11, 1: 5, 2: 2},
         attributes={"epsilon": 1e-3},
     ),
     "MatMulIntegerToFloat": Formula(
