@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
+from graphopt.ops.op import DOMAIN
 from graphopt.passes.fuse._columns import is_per_column
 from graphopt.rewrite.attributes import plain
 from graphopt.rewrite.constants import constant_tensor
@@ -15,6 +16,8 @@ _KINDS: Mapping[tuple[str, str], tuple[int, tuple[int, ...]]] = {
     ("", "MatMul"): (1, ()),
     ("", "Gemm"): (1, (2,)),
     ("", "MatMulInteger"): (1, (3,)),
+    (DOMAIN, "MatMulIntegerToFloat"): (1, (3, 5)),
+    (DOMAIN, "BiasMatMulIntegerToFloat"): (1, (3, 5, 6)),
     ("graphopt", "MatMulIntegerToFloat"): (1, (3, 5)),
     ("graphopt", "BiasMatMulIntegerToFloat"): (1, (3, 5, 6)),
 }
