@@ -19,6 +19,7 @@ from graphopt.passes.simplify.fuse_consecutive_concats import FuseConsecutiveCon
 from graphopt.passes.simplify.fuse_consecutive_reshapes import FuseConsecutiveReshapes
 from graphopt.passes.simplify.fuse_consecutive_transposes import FuseConsecutiveTransposes
 from graphopt.passes.simplify.fuse_layout_chains import FuseLayoutChains
+from graphopt.passes.simplify.keep_reduced_dims import KeepReducedDims
 from graphopt.passes.simplify.merge_scalar_constants import MergeScalarConstants
 from graphopt.passes.simplify.replace_einsum import ReplaceEinsum
 from graphopt.passes.simplify.replace_one_hot_product import ReplaceOneHotProduct
@@ -27,6 +28,7 @@ from graphopt.passes.simplify.simplify_clamps import SimplifyClamps
 from graphopt.passes.simplify.simplify_division import SimplifyDivision
 from graphopt.passes.simplify.simplify_logic import SimplifyLogic
 from graphopt.passes.simplify.simplify_powers import SimplifyPowers
+from graphopt.passes.simplify.simplify_reductions import SimplifyReductions
 from graphopt.passes.simplify.sink_transposes import SinkTransposes
 
 SIMPLIFY_PASSES = (
@@ -45,6 +47,8 @@ SIMPLIFY_PASSES = (
     ReplaceEinsum,  # its reshapes and transposes are joined with those around them by what follows
     ReplaceOneHotProduct,
     ComputeInTable,  # after the products that are look-ups
+    SimplifyReductions,
+    KeepReducedDims,
     EliminateNoopSlice,
     EliminateNoopPad,
     EliminateNoopConcat,

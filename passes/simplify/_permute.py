@@ -27,8 +27,12 @@ _ELEMENTWISE = """
     HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Sigmoid
     Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu
 """
-_UNARY = frozenset(_ELEMENTWISE.split())
-_BROADCASTING = BROADCASTING - {"BitShift"}
+UNARY_OPERATORS = frozenset(_ELEMENTWISE.split())
+"""Operators that compute each element from the one element of their first input; other inputs are scalars."""
+
+BROADCAST_OPERATORS = BROADCASTING - {"BitShift"}
+"""Operators that compute each element from one element of every input."""
+
 _ALONG_AXIS = frozenset({"Concat", "Hardmax", "LogSoftmax", "Softmax", "Split"})
 _REDUCTIONS = """
     ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
@@ -36,7 +40,11 @@ _REDUCTIONS = """
 """
 _REDUCING = frozenset(_REDUCTIONS.split())
 OPERATORS = (
-    _UNARY | _BROADCASTING | _ALONG_AXIS | _REDUCING | {"Slice", "Pad", "QuantizeLinear", "DequantizeLinear"}
+    UNARY_OPERATORS
+    | BROADCAST_OPERATORS
+    | _ALONG_AXIS
+    | _REDUCING
+    | {"Slice", "Pad", "QuantizeLinear", "DequantizeLinear"}
 )
 """Operators ``permuted`` knows."""
 
@@ -65,13 +73,13 @@ def permuted(node: ir.Node, perm: Perm, is_inside: Callable[[ir.Value], bool]) -
     inside = [value is not None and is_inside(value) for value in node.inputs]
     if not any(inside) or node.op_type not in OPERATORS:
         return None
-    if node.op_type in _BROADCASTING:
+    if node.op_type in BROADCAST_OPERATORS:
         return _broadcasting(node, perm, inside)
     if node.op_type == "Concat":
         return _concat(node, perm, inside)
     if not inside[0] or any(inside[1:]):
         return None
-    if node.op_type in _UNARY:
+    if node.op_type in UNARY_OPERATORS:
         return Change() if all(map(_is_scalar, node.inputs[1:])) else None
     if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
         return _quantization(node, perm)

@@ -114,8 +114,7 @@ def _write(graph: ir.Graph, chain: list[ir.Node], layout: Layout, dims: Dims, co
     value = new.outputs[0]
     value.type, value.shape = output.type, output.shape
     graph.insert_before(last, new)
-    name, output.name = output.name, constants.unique(f"{output.name}.replaced")
-    value.name = name
+    value.name, output.name = output.name, constants.unique(f"{output.name}.replaced")
     output.replace_all_uses_with(value, replace_graph_outputs=True)
     drop_if_dead(last)
     return True
