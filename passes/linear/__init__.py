@@ -1,6 +1,7 @@
 """Passes about linear operators: what Conv, ConvTranspose, Gemm and MatMul can absorb; in running order."""
 
 from graphopt.passes.linear.flush_denormals import FlushDenormals
+from graphopt.passes.linear.fold_gemm_attributes import FoldGemmAttributes
 from graphopt.passes.linear.fuse_batch_norm import FuseBatchNorm
 from graphopt.passes.linear.fuse_bias import FuseBias
 from graphopt.passes.linear.fuse_input_scale import FuseInputScale
@@ -12,6 +13,7 @@ from graphopt.passes.linear.fuse_split_affine import FuseSplitAffine
 from graphopt.pipeline.pass_base import Pass
 
 LINEAR_PASSES: tuple[type[Pass], ...] = (
+    FoldGemmAttributes,
     FuseBatchNorm,
     FuseScale,
     FuseBias,
