@@ -67,6 +67,7 @@ class Matcher:
         self._memo: dict[tuple[int, ir.Node], _Fit] = {}
         self._steps = 0
         self._miss = Miss(node, "", 0, pattern.parts)
+        self._is_judged = False
 
     def run(self) -> Match | Miss:
         """The first binding ``accept`` takes, or why there is none."""
@@ -81,6 +82,8 @@ class Matcher:
 
     def _fail(self, node: ir.Node, reason: str, score: int) -> None:
         """Keep the failure furthest along; later ones of the same depth do not replace it."""
+        if self._is_judged:
+            return
         if score > self._miss.score or not self._miss.reason:
             self._miss = Miss(node, reason, score, self.pattern.parts)
 
@@ -256,7 +259,10 @@ class Matcher:
         verdict = self.accept(match)
         if verdict is None:
             return match
-        self._fail(*verdict, self.pattern.parts)
+        # Nothing gets further than a whole match: the first verdict on one stays.
+        if not self._is_judged:
+            self._is_judged = True
+            self._miss = Miss(*verdict, self.pattern.parts, self.pattern.parts)
         return None
 
 
