@@ -156,7 +156,7 @@ def test_the_shape_arithmetic_of_transformers_goes(name: str, zoo: Any) -> None:
 
     feeds = dict(zoo.feeds(name, 0))
     canonical = graphopt.optimize(zoo(name), "canonical")
-    folded = graphopt.optimize(zoo(name), "canonical,repeat{limit=8}(fold,infer-shapes)")
+    folded = graphopt.optimize(zoo(name), "canonical,repeat{limit=8}(simplify,fold,infer-shapes)")
     counts = _zoo_counts(folded)
     assert counts.get("Shape", 0) <= 3
     assert counts["Reshape"] >= 1
