@@ -1,6 +1,12 @@
 """Passes about quantised operators: int8 stays int8; in running order."""
 
+from graphopt.passes.quantization.cancel_requantization import CancelRequantization
 from graphopt.passes.quantization.recognize_integer_product import RecognizeIntegerProduct
+from graphopt.passes.quantization.transpose_quantized_weight import TransposeQuantizedWeight
 from graphopt.pipeline.pass_base import Pass
 
-QUANTIZATION_PASSES: tuple[type[Pass], ...] = (RecognizeIntegerProduct,)
+QUANTIZATION_PASSES: tuple[type[Pass], ...] = (
+    CancelRequantization,
+    TransposeQuantizedWeight,
+    RecognizeIntegerProduct,
+)
