@@ -12,6 +12,7 @@ from graphopt.errors import UsageError
 from graphopt.passes.activation import ACTIVATION_PASSES
 from graphopt.passes.attention import ATTENTION_PASSES
 from graphopt.passes.canonical import CANONICAL_PASSES
+from graphopt.passes.composite import COMPOSITE_PASSES
 from graphopt.passes.fold import FOLD_PASSES
 from graphopt.passes.fuse import FUSE_PASSES
 from graphopt.passes.linear import LINEAR_PASSES
@@ -34,6 +35,7 @@ GROUPS: dict[str, tuple[type[Pass], ...]] = {
     "quantization": QUANTIZATION_PASSES,
     "spatial": SPATIAL_PASSES,
     "fuse": FUSE_PASSES,
+    "composite": COMPOSITE_PASSES,
 }
 
 ALL_PASSES: tuple[type[Pass], ...] = tuple(cls for group in GROUPS.values() for cls in group)

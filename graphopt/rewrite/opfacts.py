@@ -44,6 +44,22 @@ BROADCASTING = COMMUTATIVE | {
 """Standard operators whose inputs are broadcast against one another."""
 
 
+_UNARY = """
+    Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Cast Ceil Celu Clip Cos Cosh Elu Erf Exp Floor Gelu
+    HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu
+    Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu
+"""
+UNARY = frozenset(_UNARY.split())
+"""Standard operators that compute each element from one of their first input; the others are scalars."""
+
+_REDUCING = """
+    ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
+    ReduceSumSquare
+"""
+REDUCING = frozenset(_REDUCING.split())
+"""Standard operators that reduce their first input along the axes of their second."""
+
+
 def is_commutative(domain: str, op_type: str) -> bool:
     """Whether exchanging the two inputs leaves the result unchanged."""
     return domain == "" and op_type in COMMUTATIVE
