@@ -29,6 +29,7 @@ from graphopt.passes.simplify.simplify_division import SimplifyDivision
 from graphopt.passes.simplify.simplify_logic import SimplifyLogic
 from graphopt.passes.simplify.simplify_powers import SimplifyPowers
 from graphopt.passes.simplify.simplify_reductions import SimplifyReductions
+from graphopt.passes.simplify.sink_reshapes import SinkReshapes
 from graphopt.passes.simplify.sink_transposes import SinkTransposes
 
 SIMPLIFY_PASSES = (
@@ -56,6 +57,7 @@ SIMPLIFY_PASSES = (
     EliminateNoopSplit,
     EliminateNoopExpand,
     EliminateBroadcastExpand,
+    SinkReshapes,
     FuseConsecutiveReshapes,
     EliminateNoopReshape,
     SinkTransposes,

@@ -58,7 +58,7 @@ def follow(node: ir.Node, layout: Layout, dims: Sequence[Dim]) -> Layout | None:
 def _reshape(node: ir.Node, layout: Layout, dims: Sequence[Dim]) -> Layout | None:
     """Deal the axes out to the dims of the target, from both ends to the one that is inferred."""
     target = _target(node)
-    if target is None or node.attributes.get_int("allowzero", 0):
+    if target is None or node.attributes.get_int("allowzero", 0) != 0:
         return None
     axes = [axis for run in layout for axis in run]
     hole = next((i for i, size in enumerate(target) if isinstance(size, int) and size == -1), len(target))

@@ -151,7 +151,11 @@ class _Region:
             added = {axis % rank for axis in listed}
             rest = iter(small)
             return _same([1 if axis in added else next(rest) for axis in range(rank)], self.full)
-        if len(listed) != len(self.full) or listed.count(-1) > 1 or bool(node.attributes.get_int("allowzero", 0)):
+        if (
+            len(listed) != len(self.full)
+            or listed.count(-1) > 1
+            or node.attributes.get_int("allowzero", 0) != 0
+        ):
             return False
         return all(self._asks(size, axis, small) for axis, size in enumerate(listed))
 
