@@ -17,23 +17,35 @@ SINGLES = (ir.DataType.FLOAT16, ir.DataType.FLOAT)
 LARGEST = 1 << 14
 """Elements of a neutral scale: where more would have to be stored, the pieces stay."""
 
-CENTRED = """
+_MEAN = """
     m = ReduceMean <noop_with_empty_axes = @noop_m> (x, axes_m)
     d = Sub (x, m)
-    s = Mul (d, d) | Pow (d, 2.0)
-    v = ReduceMean <noop_with_empty_axes = @noop_v> (s, axes_v)
+"""
+_ROOT = """
     e = Add (v, epsilon)
     q = Sqrt (e)
-"""
-"""Mean, distance from it, variance and its root."""
-
-NORMAL = (
-    CENTRED
-    + """
     r = Reciprocal (q) | Div (1.0, q)
-    n = Mul (d, r) | Div (d, q)
 """
-)
+CENTRED = f"""
+    {_MEAN}
+    s = Mul (d, d) | Pow (d, 2.0)
+    v = ReduceMean <noop_with_empty_axes = @noop_v> (s, axes_v)
+    {_ROOT}
+"""
+"""Mean, distance from it, mean of its square, the root of that."""
+
+UNCENTRED = f"""
+    {_MEAN}
+    p = Mul (x, x)
+    f = ReduceMean <noop_with_empty_axes = @noop_v> (p, axes_v)
+    t = Mul (m, m)
+    u = Sub (f, t)
+    v = Relu (u) | u
+    {_ROOT}
+"""
+"""The same with the variance as the mean of squares less the square of the mean, which cancels more."""
+
+QUOTIENT = "n = Mul (d, r) | Div (d, q)"
 """The distance from the mean in units of the deviation."""
 
 

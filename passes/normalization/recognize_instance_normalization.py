@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from graphopt.passes.normalization._moments import (
-    NORMAL,
+    CENTRED,
+    QUOTIENT,
     SINGLES,
     draw_moments,
     epsilon_miss,
@@ -88,7 +89,7 @@ def _draw_rows(draw: Draw) -> None:
 RULES = (
     Rule(
         "pieces",
-        before=NORMAL,
+        before=f"{CENTRED}; {QUOTIENT}",
         after=_after,
         guard=_guard,
         min_opset=18,
