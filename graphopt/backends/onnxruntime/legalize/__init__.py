@@ -1,20 +1,30 @@
-"""How ONNX Runtime likes things spelled, one pass per file, in running order."""
+"""How ONNX Runtime likes things spelled, one pass per file, in running order.
+
+- Passes that know a spelling for a named operator come first, then inline-calls.
+- lower-opset last: a spelling may need a newer opset.
+"""
 
 from graphopt.backends.onnxruntime.legalize.expand_attention_mask import ExpandAttentionMask
+from graphopt.backends.onnxruntime.legalize.inline_calls import InlineCalls
 from graphopt.backends.onnxruntime.legalize.keep_softmax_float import KeepSoftmaxFloat
+from graphopt.backends.onnxruntime.legalize.lower_opset import LowerOpset
 from graphopt.backends.onnxruntime.legalize.spell_affine_as_batch_norm import SpellAffineAsBatchNorm
 from graphopt.backends.onnxruntime.legalize.spell_integer_products import SpellIntegerProducts
 from graphopt.backends.onnxruntime.legalize.split_conv_phases import SplitConvPhases
 from graphopt.backends.onnxruntime.legalize.split_group_normalization import SplitGroupNormalization
 from graphopt.backends.onnxruntime.legalize.split_skip_normalization import SplitSkipNormalization
+from graphopt.backends.onnxruntime.legalize.split_transposed_conv_phases import SplitTransposedConvPhases
 from graphopt.pipeline.pass_base import Pass
 
 LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     ExpandAttentionMask,
     KeepSoftmaxFloat,
     SpellIntegerProducts,
+    InlineCalls,
     SplitSkipNormalization,
     SplitGroupNormalization,
+    SplitTransposedConvPhases,
     SplitConvPhases,
     SpellAffineAsBatchNorm,
+    LowerOpset,
 )
