@@ -84,6 +84,7 @@ def ask_onnx(model: ir.Model, names: Names) -> Facts:
     try:
         proto = to_proto(model, keep_below=_KEEP_BELOW)
         _forget(proto.graph, {key[:2] for key in model.functions})
+        _forget_members(proto.graph)
         _hide_long_ranges(proto.graph)
         inferred = onnx.shape_inference.infer_shapes(
             proto, check_type=False, strict_mode=False, data_prop=True
@@ -110,6 +111,9 @@ def ask_symbolic(model: ir.Model, names: Names) -> Facts:
     for value in copies:
         if value not in keep and not value.is_initializer() and not _is_foreign(value):
             value.shape = None
+    for value in copy.graph.inputs:
+        if value.shape is not None and not isinstance(value.type, ir.TensorType | ir.SparseTensorType):
+            value.shape = ir.Shape([dim if isinstance(dim, int) else None for dim in value.shape])
     try:
         infer_symbolic_shapes(copy, warn_on_missing=False, adopt_declared_symbols=False)
     except Exception as error:  # a ValueError from any operator ends it: keep what it found before
@@ -165,6 +169,14 @@ def _forget(graph: onnx.GraphProto, functions: set[tuple[str, str]]) -> None:
     for value in graph.output:
         if value.name not in foreign and value.type.WhichOneof("value") == "tensor_type":
             value.type.tensor_type.ClearField("shape")
+
+
+def _forget_members(graph: onnx.GraphProto) -> None:
+    """Drop the names of dims in the types of sequences: each member may have another size."""
+    for value in graph.input:
+        shape = None if value.type.HasField("tensor_type") else leaf_shape(value.type)
+        for dim in shape.dim if shape is not None else ():
+            dim.ClearField("dim_param")
 
 
 def _hide_long_ranges(graph: onnx.GraphProto) -> None:

@@ -53,7 +53,8 @@ class Sources:
         self._built: dict[Stretch, ir.Value] = {}
         self._inputs: dict[Run, Stretch] = {}
         for value in model.graph.inputs:
-            _index(self._inputs, value, elements, None)
+            if isinstance(value.type, ir.TensorType):
+                _index(self._inputs, value, elements, None)
 
     def plan(self, wanted: Array, shapes: Sequence[ir.Node]) -> Plan | None:
         """How to say ``wanted`` with the dims of graph inputs and of what ``shapes`` read, or None."""
@@ -62,7 +63,7 @@ class Sources:
             value = node.inputs[0]
             if value is not None and not value.is_graph_input():
                 _index(table, value, self._elements, node)
-        listed: Run = tuple(wanted.flat)
+        listed: Run = tuple(wanted.ravel().tolist())
         pieces: list[Stretch | tuple[int, ...]] = []
         position = 0
         while position < len(listed):

@@ -44,14 +44,13 @@ class FoldShapeTargets(Pass):
             if node.domain not in ("", "ai.onnx"):
                 continue
             for position, find in _TARGETS.get(node.op_type, {}).items():
-                changed += self._try(node, position, find(node, elements), constants, ctx)
+                if len(node.inputs) > position and not _is_constant(node.inputs[position]):
+                    changed += self._try(node, position, find(node, elements), constants, ctx)
         return changed > 0
 
     def _try(
         self, node: ir.Node, position: int, wanted: Found, constants: Constants, ctx: PassContext
     ) -> bool:
-        if len(node.inputs) <= position or _is_constant(node.inputs[position]):
-            return False
         if isinstance(wanted, str):
             if wanted:
                 ctx.missed(self.name(), node, wanted)
@@ -130,7 +129,9 @@ def _bounds(
         return ""
     axes = numbers(elements.of(node.inputs[3])) if _given(node, 3) else np.arange(len(bounds))
     steps = numbers(elements.of(node.inputs[4])) if _given(node, 4) else None
-    if axes is None or (_given(node, 4) and (steps is None or np.any(steps < 1))):
+    if axes is None or np.any((axes < -len(dims)) | (axes >= len(dims))):
+        return ""
+    if len(axes) != len(bounds) or (_given(node, 4) and (steps is None or np.any(steps < 1))):
         return ""
     sizes = [spell(bound, dims[int(axis)]) for bound, axis in zip(bounds, axes, strict=True)]
     if not all(isinstance(size, int) for size in sizes):
