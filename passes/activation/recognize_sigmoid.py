@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -37,29 +38,23 @@ def _draw_dividend(draw: Draw) -> None:
     draw.input("z", *draw.choice(("N", 3), (3,), (2, "N", 3)))
 
 
-_BELOW = "n = Neg (x); e = Exp (n); a = Add (e, 1.0)"
+def _rule(name: str, before: str, after: str, draw: Callable[[Draw], None] = _draw) -> Rule:
+    return Rule(name, before, after, exact=False, draw=draw)
+
+
+_MINUS = "n = Neg (x); e = Exp (n); a = Add (e, 1.0)"
+_PLUS = "e = Exp (x); a = Add (e, 1.0)"
 
 RULES = (
-    Rule(
-        "reciprocal",
-        before=f"{_BELOW}; y = Reciprocal (a) | Div (1.0, a)",
-        after="y = Sigmoid (x)",
-        exact=False,
-        draw=_draw,
-    ),
-    Rule(
-        "share",
-        before="e = Exp (x); a = Add (e, 1.0); y = Div (e, a)",
-        after="y = Sigmoid (x)",
-        exact=False,
-        draw=_draw,
-    ),
-    Rule(
-        "divisor",
-        before=f"{_BELOW}; y = Div (z, a)",
-        after="s = Sigmoid (x); y = Mul (z, s)",
-        exact=False,
-        draw=_draw_dividend,
+    _rule("reciprocal", f"{_MINUS}; y = Reciprocal (a) | Div (1.0, a)", "y = Sigmoid (x)"),
+    _rule("share", f"{_PLUS}; y = Div (e, a)", "y = Sigmoid (x)"),
+    _rule("rest", f"{_PLUS}; y = Reciprocal (a) | Div (1.0, a)", "n = Neg (x); y = Sigmoid (n)"),
+    _rule("divisor", f"{_MINUS}; y = Div (z, a)", "s = Sigmoid (x); y = Mul (z, s)", _draw_dividend),
+    _rule(
+        "divisor-of-rest",
+        f"{_PLUS}; y = Div (z, a)",
+        "n = Neg (x); s = Sigmoid (n); y = Mul (z, s)",
+        _draw_dividend,
     ),
 )
 
@@ -68,8 +63,9 @@ RULES = (
 class RecognizeSigmoid(Pass):
     """Recognise Sigmoid in its pieces.
 
-    Before: ``1/(1 + exp(-x))``, ``z/(1 + exp(-x))``, ``exp(x)/(1 + exp(x))``, ``0.5 + 0.5·tanh(0.5·x)``.
-    After:  ``Sigmoid(x)``, for the second ``z·Sigmoid(x)``.
+    Before: ``1/(1 + exp(-x))``, ``z/(1 + exp(-x))``, ``exp(x)/(1 + exp(x))``, ``0.5 + 0.5·tanh(0.5·x)``,
+        ``1/(1 + exp(x))``.
+    After:  ``Sigmoid(x)``, for the second ``z·Sigmoid(x)``, for the last ``Sigmoid(-x)``.
     Needs:  nothing.
     Keeps:  the element type.
     Skips:  inner values with other readers.
