@@ -12,16 +12,19 @@ from graphopt.passes.simplify.eliminate_noop_reshape import EliminateNoopReshape
 from graphopt.passes.simplify.eliminate_noop_slice import EliminateNoopSlice
 from graphopt.passes.simplify.eliminate_noop_split import EliminateNoopSplit
 from graphopt.passes.simplify.eliminate_noop_transpose import EliminateNoopTranspose
+from graphopt.passes.simplify.eliminate_split_of_concat import EliminateSplitOfConcat
 from graphopt.passes.simplify.fold_negations import FoldNegations
 from graphopt.passes.simplify.fold_shape_of_known import FoldShapeOfKnown
 from graphopt.passes.simplify.fuse_consecutive_casts import FuseConsecutiveCasts
 from graphopt.passes.simplify.fuse_consecutive_concats import FuseConsecutiveConcats
 from graphopt.passes.simplify.fuse_consecutive_reshapes import FuseConsecutiveReshapes
+from graphopt.passes.simplify.fuse_consecutive_slices import FuseConsecutiveSlices
 from graphopt.passes.simplify.fuse_consecutive_transposes import FuseConsecutiveTransposes
 from graphopt.passes.simplify.fuse_layout_chains import FuseLayoutChains
 from graphopt.passes.simplify.keep_reduced_dims import KeepReducedDims
 from graphopt.passes.simplify.merge_scalar_constants import MergeScalarConstants
 from graphopt.passes.simplify.replace_einsum import ReplaceEinsum
+from graphopt.passes.simplify.replace_gather import ReplaceGather
 from graphopt.passes.simplify.replace_one_hot_product import ReplaceOneHotProduct
 from graphopt.passes.simplify.simplify_arithmetic import SimplifyArithmetic
 from graphopt.passes.simplify.simplify_clamps import SimplifyClamps
@@ -48,12 +51,15 @@ SIMPLIFY_PASSES = (
     ReplaceEinsum,  # its reshapes and transposes are joined with those around them by what follows
     ReplaceOneHotProduct,
     ComputeInTable,  # after the products that are look-ups
+    ReplaceGather,
     SimplifyReductions,
     KeepReducedDims,
     EliminateNoopSlice,
+    FuseConsecutiveSlices,
     EliminateNoopPad,
     EliminateNoopConcat,
     FuseConsecutiveConcats,
+    EliminateSplitOfConcat,
     EliminateNoopSplit,
     EliminateNoopExpand,
     EliminateBroadcastExpand,

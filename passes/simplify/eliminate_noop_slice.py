@@ -13,8 +13,8 @@ from graphopt.rewrite.driver import apply
 from graphopt.rewrite.match import Dim, Match
 from graphopt.rewrite.rule import Refusal, Rule
 
-_TO_THE_END = 2**31 - 1
-"""Exporters write this, or the largest int64, for "to the end"; no dim of a real model reaches it."""
+_TO_THE_END = 10**9
+"""Exporters write this, or the largest integer, for "to the end"; no dim of a real model reaches it."""
 
 
 def _takes_all(match: Match) -> str | None:
@@ -43,7 +43,7 @@ def _spans(start: int, end: int, dim: Dim | None) -> bool:
 def _draw(draw: Draw) -> None:
     draw.input("x", "N", 3, 5)
     draw.constant("starts", [0, draw.choice(0, -5, -9)])
-    draw.constant("ends", [draw.choice(2**31 - 1, 2**63 - 1), draw.choice(5, 7, 2**63 - 1)])
+    draw.constant("ends", [draw.choice(10**9, 2**31 - 1, 2**63 - 1), draw.choice(5, 7, 2**63 - 1)])
     draw.constant("axes", [draw.choice(0, -3), draw.choice(2, -1)])
     if draw.flag():
         draw.constant("steps", [1, 1])

@@ -34,6 +34,51 @@ def _negated(text: str) -> RightSide:
     return replacement
 
 
+def _owns_weights(match: Match) -> str | None:
+    """Whether the weights are constants of this operator alone, so that negating them copies nothing."""
+    for name in ("w", "b"):
+        if name not in match:
+            continue
+        value = match.value(name)
+        if constant_tensor(value) is None or value.dtype not in FLOATS:
+            return ""
+        if len(value.uses()) > 1 or value.is_graph_output():
+            return f"the weights {value.name!r} are shared"
+    return None
+
+
+def _negate_weights(text: str) -> RightSide:
+    def replacement(match: Match) -> Replacement:
+        constants = {}
+        for name, new in (("w", "v"), ("b", "c")):
+            tensor = constant_tensor(match.value(name)) if name in match else None
+            if tensor is not None:
+                constants[new] = ir.tensor(np.negative(np.asarray(tensor.numpy())), dtype=tensor.dtype)
+        return Replacement(text, constants=constants)
+
+    return replacement
+
+
+def _draw_product(draw: Draw) -> None:
+    draw.attribute("attrs", {})
+    if draw.ops[0] == "MatMul":
+        draw.input("x", "N", 3)
+        draw.constant("w", draw.array(3, 4))
+        return
+    draw.input("x", "N", 3, 6)
+    draw.constant("w", draw.array(3, 3, 2))
+    if draw.flag():
+        draw.omit("b")
+    else:
+        draw.constant("b", draw.array(3))
+
+
+def _draw_computed(draw: Draw) -> None:
+    _draw_product(draw)
+    array = draw.constants.pop("w")
+    draw.input("w", *array.shape)
+
+
 def _draw(draw: Draw) -> None:
     draw.input("x", "N", 3)
     z = draw.input("z", "N", 3)
@@ -78,6 +123,19 @@ RULES = (
     _constant("divide-negative", "m = Neg (x); y = Div (m, c)", "y = Div (x, n)", ("m",)),
     _constant("negate-scaled", "t = Mul (x, c); y = Neg (t)", "y = Mul (x, n)"),
     _constant("negate-divided", "t = Div (x, c); y = Neg (t)", "y = Div (x, n)"),
+    *(
+        Rule(
+            f"negate-{op_type.lower()}",
+            before=f"t = {op_type} <**attrs> (x, w{bias}); y = Neg (t)",
+            after=_negate_weights(f"y = {op_type} <**attrs> (x, v{bias.replace('b', 'c')})"),
+            guard=_owns_weights,
+            exact=False,
+            dtypes=(ir.DataType.FLOAT,),
+            draw=_draw_product,
+            refusals=(Refusal(_draw_computed),),
+        )
+        for op_type, bias in (("Conv", ", b?"), ("ConvTranspose", ", b?"), ("MatMul", ""))
+    ),
     Rule("multiply-by-minus-one", before="y = Mul (x, -1.0)", after="y = Neg (x)", draw=_draw),
     Rule("divide-by-minus-one", before="y = Div (x, -1.0)", after="y = Neg (x)", draw=_draw),
 )
@@ -85,13 +143,13 @@ RULES = (
 
 @dataclass(frozen=True)
 class FoldNegations(Pass):
-    """Take a Neg into the sum, product or quotient it belongs to; the bits stay the same.
+    """Take a Neg into the sum, product or quotient it belongs to.
 
     Before: ``n = Neg(z); y = Add(x, n)``.
     After:  ``y = Sub(x, z)``.
-    Needs:  a constant of one element where it takes the sign.
+    Needs:  a constant of one element where it takes the sign, or weights of Conv, ConvTranspose and MatMul.
     Keeps:  a Neg that something else reads.
-    Skips:  Neg of a sum or difference: it would change the sign of a zero.
+    Skips:  Neg of a sum or difference: it would change the sign of a zero. Weights that are shared.
     """
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
