@@ -14,10 +14,11 @@ from graphopt.backends.onnxruntime.domains import DOMAINS
 from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
 from graphopt.backends.onnxruntime.legalize import LEGALIZE_PASSES
 from graphopt.backends.onnxruntime.opset import opset_for_onnxruntime
-from graphopt.backends.onnxruntime.session import FIX, import_onnxruntime
+from graphopt.backends.onnxruntime.session import FIX, MOST_PLANNED_NODES, import_onnxruntime
 from graphopt.backends.onnxruntime.settings import session_config
 from graphopt.backends.serialize import serialize
 from graphopt.errors import BackendError
+from graphopt.ir.walk import num_nodes
 
 if TYPE_CHECKING:
     from graphopt.pipeline.pass_base import Pass
@@ -62,8 +63,12 @@ class OnnxRuntimeBackend:
         flat = flatten(region)
         opset, ir_version = opset_for_onnxruntime(flat), ir_version_for_onnxruntime(flat)
         data = serialize(flat, options.weights, opset=opset, ir_version=ir_version)
-        config = session_config(region)
-        return Blob(self.name, data, {"session_config": config} if config else {})
+        settings: dict[str, object] = {}
+        if config := session_config(region):
+            settings["session_config"] = config
+        if (nodes := num_nodes(flat)) > MOST_PLANNED_NODES:
+            settings["nodes"] = nodes
+        return Blob(self.name, data, settings)
 
 
 BACKEND = OnnxRuntimeBackend()

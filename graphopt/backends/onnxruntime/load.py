@@ -11,6 +11,7 @@ from graphopt.backends.onnxruntime.session import (
     explain_failure,
     new_options,
     open_session,
+    plan_memory,
     session_inputs,
     session_outputs,
 )
@@ -29,6 +30,10 @@ def load(blob: RegionBlob) -> OnnxRuntimeExecutable:
     if not isinstance(config, dict) or not all(isinstance(v, str) for v in config.values()):
         raise ArtifactError("a region's session_config is not an object of strings")
     options = new_options(threads=blob.threads, optimise=True, config=config)
+    nodes = blob.options.get("nodes", 0)
+    if not isinstance(nodes, int):
+        raise ArtifactError("a region's number of nodes is not an integer")
+    plan_memory(options, nodes)
     # Whatever file the untrusted bytes name, onnxruntime looks for it here and nowhere else. A packed
     # artifact is no folder: there it finds what is handed over, and nothing besides.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", blob.folder)

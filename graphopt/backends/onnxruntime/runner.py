@@ -18,12 +18,14 @@ from graphopt.backends.onnxruntime.session import (
     import_onnxruntime,
     new_options,
     open_session,
+    plan_memory,
     session_inputs,
     session_outputs,
 )
 from graphopt.backends.onnxruntime.settings import session_config
 from graphopt.backends.onnxruntime.values import run_function
 from graphopt.backends.serialize import serialize
+from graphopt.ir.walk import num_nodes
 from graphopt.targets.threads import available_threads
 
 
@@ -81,6 +83,7 @@ def make_runner(
     )
     sink = _InMemory()
     flat = _runnable(flatten(model), model)
+    plan_memory(options, num_nodes(flat))
     data = serialize(
         flat,
         sink,
