@@ -28,7 +28,7 @@ class Formula:
     compute: Callable[..., Sequence[Float]]
     shapes: tuple[tuple[int, ...], ...]
     indices: Mapping[int, int] = field(default_factory=dict)
-    attributes: Mapping[str, float] = field(default_factory=dict)
+    attributes: Mapping[str, int | float] = field(default_factory=dict)
     small: Mapping[int, npt.DTypeLike] = field(default_factory=dict)
 
     def draw(self, seed: int, dtype: npt.DTypeLike) -> list[Array]:
@@ -65,6 +65,12 @@ def _skip_layer_norm(x: Float, skip: Float, scale: Float, bias: Float, epsilon: 
 
 def _skip_rms_norm(x: Float, skip: Float, scale: Float, epsilon: float) -> list[Float]:
     return [_rms_norm(x + skip, scale, epsilon), x + skip]
+
+
+def _softmax(x: Float) -> Float:
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    shares: Float = powers / powers.sum(-1, keepdims=True)
+    return shares
 
 
 def _embed(
@@ -110,6 +116,18 @@ FORMULAS = {
         ((2, 3), (1, 3), (2, 3), (11, 8), (5, 8), (2, 8), (8,), (8,)),
         indices={0: 11, 1: 5, 2: 2},
         attributes={"epsilon": 1e-3},
+    ),
+    "MaskedSoftmax": Formula(
+        lambda x, mask, fill: [_softmax(np.where(mask, x, np.asarray(fill)))],
+        ((2, 3, 5), (3, 5)),
+        attributes={"fill": -2.5},
+        small={1: np.bool_},
+    ),
+    "MaskedFillSoftmax": Formula(
+        lambda x, mask, fill: [_softmax(np.where(mask, np.asarray(fill), x))],
+        ((2, 3, 5), (2, 1, 5)),
+        attributes={"fill": -2.5},
+        small={1: np.bool_},
     ),
     "MatMulIntegerToFloat": Formula(
         _integer_product, ((2, 3, 4), (4, 5), (), (5,), (), ()), small=_QUANTISED
