@@ -50,7 +50,7 @@ def _refuses(match: Match) -> str | None:
 
 def _masks(match: Match, scores: tuple[Dim, ...]) -> str | None:
     """Why the masks cannot be handed over, or None."""
-    for name in ("mask", "keep", "drop"):
+    for name in ("mask", "bias", "keep", "drop"):
         reason: str | None = _scores.broadcasts(match.value(name), scores) if name in match else None
         if reason is not None:
             return reason
@@ -58,8 +58,6 @@ def _masks(match: Match, scores: tuple[Dim, ...]) -> str | None:
         reason = _scores.hides(match, name, "fill", name == "drop") if name in match else None
         if reason is not None:
             return reason
-    if "mask" in match and match.dtype("mask") != match.dtype("q"):
-        return "the mask has another element type"
     return None
 
 
@@ -73,8 +71,11 @@ def _attention(match: Match) -> Replacement:
             hidden = match.value("fill").dtype or ir.DataType.FLOAT
             constants["zero"] = np.zeros((), hidden.numpy())
             lines.append(f"hide = Where ({name}, {order})")
-            lines.append(f"bias = {f'Add (hide, {bias})' if bias else 'hide'}")
-            bias = "bias"
+            lines.append(f"added = {f'Add (hide, {bias})' if bias else 'hide'}")
+            bias = "added"
+    if "bias" in match:
+        lines.append("added = Add (bias, mask)")
+        bias = "added"
     axes = range(rank or 0)
     swapped = (*axes[:-2], axes[-1], axes[-2])
     lines.append("k = Transpose <perm = @swapped> (kt)")
@@ -92,7 +93,7 @@ def _attention(match: Match) -> Replacement:
 
 
 def _mask_rank(match: Match) -> int:
-    return max(match.rank(name) or 0 for name in ("mask", "keep", "drop") if name in match)
+    return max(match.rank(name) or 0 for name in ("mask", "bias", "keep", "drop") if name in match)
 
 
 def _draw(draw: Draw, fill: float = -1e4, ranks: tuple[int, ...] = (3, 4)) -> None:
@@ -105,6 +106,7 @@ def _draw(draw: Draw, fill: float = -1e4, ranks: tuple[int, ...] = (3, 4)) -> No
     draw.constant("c", draw.choice(2.0, [0.5], [[0.7]]))
     if "Add" in draw.ops:
         draw.input("mask", *draw.choice(("S", "T"), (1, "S", "T"), (*lead, "S", "T")))
+        draw.input("bias", *draw.choice(("S", "T"), (1, "S", "T"), (*lead, "S", "T")))
     if "Where" in draw.ops:
         hidden = draw.array("S", "T", dtype=ir.DataType.BOOL)
         hidden[..., 0] = False
@@ -155,6 +157,11 @@ RULES = (
         refusals=(Refusal(_draw_stretched, "stretched"),),
     ),
     _rule(
+        "two-masks",
+        "s2 = Add (s1, bias); s3 = Add (s2, mask); p = Softmax <axis = @axis> (s3)",
+        refusals=(Refusal(_draw_stretched, "stretched"),),
+    ),
+    _rule(
         "softmax-in-float32",
         f"s2 = s1; {_ADD}; h = Cast <to = @wide> (s3); n = Softmax <axis = @axis> (h); "
         "p = Cast <to = @narrow> (n)",
@@ -170,7 +177,7 @@ class RecognizeAttention(Pass):
     Before: ``s = MatMul(q, kt); d = Div(s, 8); m = Add(d, mask); p = Softmax(m); y = MatMul(p, v)``.
     After:  ``k = Transpose<perm=[0,1,3,2]>(kt); y = Attention<scale=0.125>(q, k, v, mask)``.
     Needs:  operands of rank 4 (batch, heads, positions, features), or of rank 3: these are one head.
-    Keeps:  the order of masks: what is hidden by Where is hidden before a mask is added.
+    Keeps:  nothing of the scores; two masks are added to each other first.
     Skips:  a softmax that something else reads, operands stretched along batch or heads, scales that are
             computed, and a Where that leaves hidden scores a weight.
     """
