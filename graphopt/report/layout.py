@@ -169,15 +169,16 @@ def _routes(
             else:
                 bends = None
                 top, bottom, users = lanes.get(a, (graph.rank[a], graph.rank[b], []))
-                lanes[a] = (top, max(bottom, graph.rank[b]), [*users, index])
+                users.append(index)
+                lanes[a] = (top, max(bottom, graph.rank[b]), users)
         routes.append(bends)
-    widest = max(right)
+    drawn = widest = max(right)
     for top, bottom, users in sorted(lanes.values(), key=lambda lane: lane[0]):
         lane = next((i for i, until in enumerate(free) if until < top), len(free))
         if lane >= _LANES:
             continue
         free[lane : lane + 1] = [bottom]
-        at = max(right) + _LANE * (lane + 2)
+        at = drawn + _LANE * (lane + 2)
         widest = max(widest, at)
         for index in users:
             routes[index] = ((at, (top + 0.7) * ROW), (at, (graph.rank[edges[index][1]] - 0.7) * ROW))
