@@ -35,16 +35,22 @@ def _negated(text: str) -> RightSide:
 
 
 def _owns_weights(match: Match) -> str | None:
-    """Whether the weights are constants of this operator alone, so that negating them copies nothing."""
-    for name in ("w", "b"):
-        if name not in match:
-            continue
-        value = match.value(name)
-        if constant_tensor(value) is None or value.dtype not in FLOATS:
-            return ""
-        if len(value.uses()) > 1 or value.is_graph_output():
-            return f"the weights {value.name!r} are shared"
+    """Whether everything that reads the weights is negated, so that negating them copies nothing for good."""
+    weights, bias = match.value("w"), match.value("b") if "b" in match else None
+    if any(v is not None and (constant_tensor(v) is None or v.dtype not in FLOATS) for v in (weights, bias)):
+        return ""
+    if weights.is_graph_output() or not all(_is_negated(use.node, match) for use in weights.uses()):
+        return f"the weights {weights.name!r} are shared"
     return None
+
+
+def _is_negated(node: ir.Node, match: Match) -> bool:
+    readers = [use.node.op_type for use in node.outputs[0].uses()]
+    return (
+        node.op_type == match.nodes[0].op_type
+        and readers == ["Neg"]
+        and not node.outputs[0].is_graph_output()
+    )
 
 
 def _negate_weights(text: str) -> RightSide:
@@ -149,7 +155,8 @@ class FoldNegations(Pass):
     After:  ``y = Sub(x, z)``.
     Needs:  a constant of one element where it takes the sign, or weights of Conv, ConvTranspose and MatMul.
     Keeps:  a Neg that something else reads.
-    Skips:  Neg of a sum or difference: it would change the sign of a zero. Weights that are shared.
+    Skips:  Neg of a sum or difference: it would change the sign of a zero. Weights that are shared; a bias is
+            small and copied.
     """
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
