@@ -20,6 +20,8 @@ _ELEMENTWISE = frozenset(
 )
 """Steps after which two equal halves are still equal: none of them mixes or adds features."""
 
+_NOT_HALVES = "the features are not split in two halves"
+
 _STEPS = 12
 """How far back a table is followed."""
 
@@ -44,43 +46,47 @@ def takes(match: Match, x: str, start: str, end: str, axes: str, steps: str) -> 
     return first, last, by
 
 
-def halves(match: Match, x: str) -> str | None:
-    """Why ``lo`` and ``hi`` are not the two halves of the features of ``x``, or None."""
-    shape = match.shape(x)
+def halves(match: Match, source: str, width: int | None) -> int | str:
+    """How many features ``lo`` and ``hi`` are the two halves of, or why they are not.
+
+    Args:
+        match: where ``lo`` and ``hi`` are taken from ``source`` by Slice or by Split.
+        source: what they are parts of.
+        width: how many they must be; None where the parts themselves tell.
+    """
+    shape = match.shape(source)
     size = shape[-1] if shape else None
-    if not isinstance(size, int) or size % 2:
-        return "the number of features is unknown or odd"
-    if "ls" not in match and match.attr("split") is not None:
-        return _split_in_two(match, size, len(shape or ()))
-    low, high = takes(match, x, "ls", "le", "la", "lt"), takes(match, x, "hs", "he", "ha", "ht")
-    fits = low == (0, size // 2, 1) and high == (size // 2, size, 1)
-    return None if fits else "the features are not split in two halves"
+    if shape is None or not isinstance(size, int):
+        return "the number of features is unknown"
+    if "ls" not in match:
+        sizes = match.ints("sizes") if "sizes" in match else (size // 2,) * 2
+        split = match.attr_int("split") in (-1, len(shape) - 1) and sizes == (size // 2,) * 2
+        return size if split and size % 2 == 0 and width in (None, size) else _NOT_HALVES
+    low, high = takes(match, source, "ls", "le", "la", "lt"), takes(match, source, "hs", "he", "ha", "ht")
+    found = 0 if high is None else high[1]
+    fits = found > 0 and low == (0, found // 2, 1) and high == (found // 2, found, 1)
+    return found if fits and found % 2 == 0 and width in (None, found) else _NOT_HALVES
 
 
-def pairs(match: Match, x: str) -> str | None:
-    """Why ``lo`` and ``hi`` are not the even and the odd features of ``x``, or None."""
-    shape = match.shape(x)
+def pairs(match: Match, source: str, width: int | None) -> int | str:
+    """How many features ``lo`` and ``hi`` are the even and the odd ones of; see ``halves``."""
+    shape = match.shape(source)
     size = shape[-1] if shape else None
-    if not isinstance(size, int) or size % 2:
-        return "the number of features is unknown or odd"
-    low, high = takes(match, x, "ls", "le", "la", "lt"), takes(match, x, "hs", "he", "ha", "ht")
-    even = low is not None and low[0] == 0 and low[2] == 2 and low[1] >= size - 1
-    odd = high is not None and high[0] == 1 and high[2] == 2 and high[1] == size
-    return None if even and odd else "the features are not split in even and odd ones"
-
-
-def _split_in_two(match: Match, size: int, rank: int) -> str | None:
-    sizes = match.ints("sizes") if "sizes" in match else (size // 2,) * 2
-    if match.attr_int("split") not in (-1, rank - 1) or sizes != (size // 2,) * 2:
-        return "the features are not split in two halves"
-    return None
+    if not isinstance(size, int):
+        return "the number of features is unknown"
+    low, high = takes(match, source, "ls", "le", "la", "lt"), takes(match, source, "hs", "he", "ha", "ht")
+    found = 0 if high is None else high[1]
+    even = low is not None and low[0] == 0 and low[2] == 2 and low[1] in (found, found - 1)
+    odd = high is not None and high[0] == 1 and high[2] == 2
+    fits = found > 0 and even and odd and found % 2 == 0 and width in (None, found)
+    return found if fits else "the features are not split in even and odd ones"
 
 
 def tables(match: Match, width: int) -> str | None:
     """Why ``c`` and ``s`` are not cosines and sines per position for x, or None.
 
     Args:
-        match: where ``x`` has four dims and ``c`` and ``s`` are what it is multiplied by.
+        match: where ``x`` has four dims and ``c`` and ``s`` are what its features are multiplied by.
         width: how many features the tables must have.
     """
     x, c, s = match.shape("x"), match.shape("c"), match.shape("s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ _LENGTH, _WIDTH = 5, 8
 """Positions and features of the cases drawn."""
 
 _SLICES = "lo = Slice (x, ls, le, la, lt?); hi = Slice (x, hs, he, ha, ht?)"
+_WIDE = f"x = Slice (wide, xs, xe, xa, xt?); {_SLICES.replace('(x,', '(wide,')}"
 _SPLIT = "lo, hi = Split <axis = @split, num_outputs = @parts> (x, sizes?)"
 _ROTATED = "a = Mul (x, c); b = Mul (r, s); y = Add (a, b)"
 _PRODUCTS = (
@@ -38,80 +40,100 @@ def _is_interleaved(match: Match) -> bool:
     return "z" in match
 
 
-def _refuses(match: Match) -> str | None:
-    shape = match.shape("x")
-    if shape is None or len(shape) != 4:
+def _turned(match: Match) -> int | str:
+    """How many features are rotated, or why these are not the parts of a rotation."""
+    x = match.shape("x")
+    if x is None or len(x) != 4:
         return "it does not have four dims"
+    if "wide" in match and _rotary.takes(match, "wide", "xs", "xe", "xa", "xt") != (0, x[-1], 1):
+        return "what is rotated are not the first features"
+    width = x[-1] if _is_whole(match) else None
+    if not (width is None or isinstance(width, int)):
+        return "the number of features is unknown"
+    source = "wide" if "wide" in match else "x"
+    found: int | str = (_rotary.pairs if _is_interleaved(match) else _rotary.halves)(match, source, width)
+    return found
+
+
+def _refuses(match: Match) -> str | None:
+    turned = _turned(match)
+    if isinstance(turned, str):
+        return turned
     interleaved = _is_interleaved(match)
-    reason: str | None = (_rotary.pairs if interleaved else _rotary.halves)(match, "x")
-    if reason is not None:
-        return reason
-    if match.attr_int("cat") not in (-1, len(shape) if interleaved else len(shape) - 1):
+    if match.attr_int("cat") not in (-1, 4 if interleaved else 3):
         return "the parts are not put together along the features"
-    if interleaved and not _is_merged(match):
+    if interleaved and not _is_merged(match, turned):
         return "the pairs are not put together as they were"
-    size = shape[-1]
-    assert isinstance(size, int), "the features were counted"
-    reason = _rotary.tables(match, size if _is_whole(match) else size // 2)
+    reason: str | None = _rotary.tables(match, turned if _is_whole(match) else turned // 2)
     if reason is not None or not _is_whole(match):
         return reason
     repeated = all(_rotary.repeats(match.value(name), interleaved) for name in ("c", "s"))
     return None if repeated else "the two features of a pair are not known to turn by one angle"
 
 
-def _is_merged(match: Match) -> bool:
+def _is_merged(match: Match, width: int) -> bool:
     """Whether stacked pairs become the last dim again and the others stay."""
     last = ((-1,), (4,))
     if match.ints("da") not in last or match.ints("ea") not in last:
         return False
     before, after, target = match.shape("x"), match.shape("r" if "r" in match else "y"), match.ints("shape")
-    if before is None or after is None or len(after) != 4 or after[-1] != before[-1]:
+    if before is None or after is None or len(after) != 4 or after[-1] != width:
         return False
     kept = [
         same_dim(before[axis], after[axis]) or (target is not None and target[axis] == 0) for axis in range(3)
     ]
-    return kept.count(False) == 0 or (
-        kept.count(False) == 1 and target is not None and target[kept.index(False)] == -1
-    )
+    inferred = target is not None and kept.count(False) == 1 and target[kept.index(False)] == -1
+    return all(kept) or inferred
 
 
 def _rotation(match: Match) -> Replacement:
     """The operator, with a column for each pair and a row for each position of each element of the batch."""
-    x, c, s = match.shape("x"), match.shape("c"), match.shape("s")
-    assert x is not None and c is not None and s is not None, "the guard asked for shapes"  # noqa: PT018
-    first = _rotary.is_positions_first(match)
-    heads, width = (2 if first else 1), x[-1]
-    interleaved = _is_interleaved(match)
-    whole = (0, width, 2) if interleaved else (0, int(width) // 2, 1)  # type: ignore[arg-type]
-    names = ("start", "end", "by")
-    constants = {name: np.asarray([number], np.int64) for name, number in zip(names, whole, strict=True)}
-    constants |= {"heads": np.asarray([heads], np.int64), "last": np.asarray([-1], np.int64)}
-    lines = ["xt = Transpose <perm = [0, 2, 1, 3]> (x)"] if first else []
-    operands = ["xt" if first else "x"]
-    for name, shape in (("c", c), ("s", s)):
-        lines.append(f"{name}1 = Squeeze ({name}, heads)")
-        if _is_whole(match):
-            lines.append(f"{name}2 = Slice ({name}1, start, end, last, by)")
-        operands.append(f"{name}2" if _is_whole(match) else f"{name}1")
-        if not same_dim(shape[0], x[0]):
-            constants["ones"] = np.ones(2, np.int64)
-            lines.append(f"{name}n = Shape <start = 0, end = 1> (x)")
-            lines.append(
-                f"{name}t = Concat <axis = 0> ({name}n, ones); {name}3 = Expand ({operands[-1]}, {name}t)"
-            )
-            operands[-1] = f"{name}3"
-    result = "yt" if first else "y"
-    lines.append(f"{result} = RotaryEmbedding <interleaved = @interleaved> ({', '.join(operands)})")
+    turned, x = _turned(match), match.shape("x")
+    assert isinstance(turned, int), "the guard let only known parts through"
+    first, interleaved = _rotary.is_positions_first(match), _is_interleaved(match)
+    constants = {name: np.asarray([number], np.int64) for name, number in (("zero", 0), ("last", -1))}
+    constants |= {"heads": np.asarray([2 if first else 1], np.int64), "all": np.asarray([turned], np.int64)}
+    constants |= {"end": np.asarray([turned if interleaved else turned // 2], np.int64)}
+    constants |= {"by": np.asarray([2 if interleaved else 1], np.int64), "ones": np.ones(2, np.int64)}
+    lines, rotated = [], "x"
+    if x is not None and x[-1] != turned:
+        lines.append("xw = Slice (x, zero, all, last)")
+        rotated = "xw"
     if first:
-        lines.append("y = Transpose <perm = [0, 2, 1, 3]> (yt)")
-    used = {name: array for name, array in constants.items() if any(name in line for line in lines)}
-    return Replacement("\n".join(lines), used, {"interleaved": int(interleaved)})
+        lines.append(f"xt = Transpose <perm = [0, 2, 1, 3]> ({rotated})")
+        rotated = "xt"
+    tables = [_table(match, name, lines) for name in ("c", "s")]
+    operator = f"RotaryEmbedding <interleaved = @interleaved> ({', '.join([rotated, *tables])})"
+    lines += (
+        [f"yt = {operator}", "y = Transpose <perm = [0, 2, 1, 3]> (yt)"] if first else [f"y = {operator}"]
+    )
+    text = "\n".join(lines)
+    used = {name: array for name, array in constants.items() if re.search(rf"\b{name}\b", text)}
+    return Replacement(text, used, {"interleaved": int(interleaved)})
+
+
+def _table(match: Match, name: str, lines: list[str]) -> str:
+    """The name of a table as the operator takes it; what makes it so is added to ``lines``."""
+    lines.append(f"{name}1 = Squeeze ({name}, heads)")
+    found = f"{name}1"
+    if _is_whole(match):
+        lines.append(f"{name}2 = Slice ({found}, zero, end, last, by)")
+        found = f"{name}2"
+    x, table = match.shape("x"), match.shape(name)
+    if x is None or table is None or same_dim(table[0], x[0]):
+        return found
+    lines.append(f"{name}n = Shape <start = 0, end = 1> (x)")
+    lines.append(f"{name}t = Concat <axis = 0> ({name}n, ones)")
+    lines.append(f"{name}3 = Expand ({found}, {name}t)")
+    return f"{name}3"
 
 
 def _draw(draw: Draw) -> None:
     first = draw.flag()
     batch: int | str = 1 if draw.flag() else "B"
-    draw.input("x", *(("B", _LENGTH, 3, _WIDTH) if first else ("B", 3, _LENGTH, _WIDTH)))
+    wider = _WIDTH + ("Neg" not in draw.ops and "Split" not in draw.ops) * draw.choice(0, 3)
+    for name, width in (("x", wider), ("wide", _WIDTH + 3)):
+        draw.input(name, *(("B", _LENGTH, 3, width) if first else ("B", 3, _LENGTH, width)))
     interleaved = "Unsqueeze" in draw.ops
     for name in ("c", "s"):
         if "Neg" in draw.ops:
@@ -127,7 +149,9 @@ def _draw(draw: Draw) -> None:
 
 def _draw_parts(draw: Draw, interleaved: bool) -> None:
     half = _WIDTH // 2
-    bounds = ((0, _WIDTH, 2), (1, 2**63 - 1, 2)) if interleaved else ((0, half, 1), (half, 2**63 - 1, 1))
+    bounds = ((0, _WIDTH, 2), (1, _WIDTH, 2)) if interleaved else ((0, half, 1), (half, _WIDTH, 1))
+    for name, number in (("xs", 0), ("xe", _WIDTH), ("xa", -1), ("xt", 1)):
+        draw.constant(name, [number])
     for name, numbers in zip(("l", "h"), bounds, strict=True):
         for step, number in zip(("s", "e", "t"), numbers, strict=True):
             draw.constant(f"{name}{step}", [number])
@@ -154,7 +178,8 @@ def _draw_other_angles(draw: Draw) -> None:
     _draw(draw)
     for name in ("c", "s"):
         draw.constant(name, draw.array(1, 1, _LENGTH, _WIDTH))
-    draw.input("x", "B", 3, _LENGTH, _WIDTH)
+    for name, width in (("x", _WIDTH), ("wide", _WIDTH + 3)):
+        draw.input(name, "B", 3, _LENGTH, width)
 
 
 def _rule(name: str, text: str, *refusals: Refusal) -> Rule:
@@ -168,6 +193,7 @@ def _rule(name: str, text: str, *refusals: Refusal) -> Rule:
         dtypes=_scores.TYPES,
         draw=_draw,
         refusals=refusals,
+        shared=("x",) if "wide" in text else (),
     )
 
 
@@ -178,6 +204,11 @@ RULES = (
         "rotated-halves",
         f"{_SLICES}; n = Neg (hi); r = Concat <axis = @cat> (n, lo); {_ROTATED}",
         _PARTS,
+        _ANGLES,
+    ),
+    _rule(
+        "rotated-first-halves",
+        f"{_WIDE}; n = Neg (hi); r = Concat <axis = @cat> (n, lo); {_ROTATED}",
         _ANGLES,
     ),
     _rule("rotated-split", f"{_SPLIT}; n = Neg (hi); r = Concat <axis = @cat> (n, lo); {_ROTATED}", _ANGLES),
