@@ -136,20 +136,30 @@ def _cost(value: ir.Value) -> int:
 
 
 def _bytes_freed(node: ir.Node | None) -> int:
-    """Bytes of the constants under ``node`` that nothing else uses."""
-    freed, stack, seen = 0, [node], {node}
+    """Bytes of the constants that go when ``node`` goes, with what only it needs."""
+    if node is None:
+        return 0
+    dying, stack = {node}, [node]
+    constants: dict[ir.Value, None] = {}
     while stack:
-        current = stack.pop()
-        for value in current.inputs if current is not None else ():
-            if value is None or len(value.uses()) > 1:
+        for value in stack.pop().inputs:
+            if value is None:
                 continue
             if value.const_value is not None:
-                freed += value.const_value.nbytes
+                constants[value] = None
             producer = value.producer()
-            if producer is not None and producer not in seen:
-                seen.add(producer)
+            if producer is not None and producer not in dying and _only_for(producer, dying):
+                dying.add(producer)
                 stack.append(producer)
-    return freed
+    return sum(
+        value.const_value.nbytes
+        for value in constants
+        if value.const_value is not None and all(use.node in dying for use in value.uses())
+    )
+
+
+def _only_for(node: ir.Node, readers: set[ir.Node]) -> bool:
+    return all(use.node in readers for value in node.outputs for use in value.uses())
 
 
 def _evaluate(

@@ -216,3 +216,30 @@ def test_a_folded_scalar_stays_a_scalar():
     assert _ops(model) in ([], ["Range"])
     assert all(v.const_value.shape.rank() == 0 for n, v in model.graph.initializers.items() if n == "k")
     np.testing.assert_array_equal(_run(model, x=np.zeros(4, np.float32))[0], np.arange(5))
+
+
+def test_a_weight_cut_into_pieces_and_put_together_in_another_order_is_one_weight():
+    """All of its bytes go, though two nodes read it: the model does not grow."""
+    model = _model(
+        """g (float[2,4] x, float[4,1000] w) => (float[2,1000] y)
+        <int64[1] zero = {0}, int64[1] half = {500}, int64[1] end = {1000}, int64[1] axis = {1}>
+        { a = Slice(w, zero, half, axis) b = Slice(w, half, end, axis)
+          v = Concat<axis=1>(b, a) y = MatMul(x, v) }"""
+    )
+    _weight(model, "w", np.random.default_rng(0).standard_normal((4, 1000)).astype(np.float32))
+    x = np.random.default_rng(1).standard_normal((2, 4)).astype(np.float32)
+    before = _run(model, x=x)
+    _optimise(model, FoldConstants(), DeadCode(), fold_budget_bytes=0)
+    assert _ops(model) == ["MatMul"]
+    np.testing.assert_array_equal(_run(model, x=x)[0], before[0])
+
+
+def test_a_weight_that_something_else_reads_whole_is_not_cut():
+    model = _model(
+        """g (float[2,4] x, float[4,1000] w) => (float[2,500] y, float[2,1000] z)
+        <int64[1] zero = {0}, int64[1] half = {500}, int64[1] axis = {1}>
+        { a = Slice(w, zero, half, axis) y = MatMul(x, a) z = MatMul(x, w) }"""
+    )
+    _weight(model, "w", np.random.default_rng(0).standard_normal((4, 1000)).astype(np.float32))
+    _optimise(model, FoldConstants(), DeadCode(), fold_budget_bytes=0)
+    assert _ops(model) == ["Slice", "MatMul", "MatMul"]
