@@ -132,7 +132,25 @@ def _used_outside(value: ir.Value, inside: Mapping[ir.Node, None]) -> bool:
 def _cost(value: ir.Value) -> int:
     known = _known_bytes(value)
     # Unknown shapes only come from ops that cannot grow: bounded by their inputs.
-    return known if known is not None else _bytes_freed(value.producer())
+    return known if known is not None else _bytes_read(value.producer())
+
+
+def _bytes_read(node: ir.Node | None) -> int:
+    """Bytes of all constants that ``node`` is computed from."""
+    constants: dict[ir.Value, int] = {}
+    seen, stack = {node}, [node]
+    while stack:
+        current = stack.pop()
+        for value in current.inputs if current is not None else ():
+            if value is None:
+                continue
+            if value.const_value is not None:
+                constants[value] = value.const_value.nbytes
+            producer = value.producer()
+            if producer is not None and producer not in seen:
+                seen.add(producer)
+                stack.append(producer)
+    return sum(constants.values())
 
 
 def _bytes_freed(node: ir.Node | None) -> int:
