@@ -68,15 +68,13 @@ def _chains(graph: ir.Graph | ir.Function) -> list[list[ir.Node]]:
 
 
 def _is_run(node: ir.Node) -> bool:
-    """Whether ``node`` is a forward run of a known number of steps, its states given."""
+    """Whether ``node`` is a forward run of a known number of steps that shows its states."""
     states = _STATES.get(node.op_type, ())
-    if not states or node.domain != "" or len(node.inputs) != 5 + len(states) or node.inputs[4] is not None:
+    if not states or node.domain != "" or any(node.inputs[4:5]) or len(node.inputs) > 5 + len(states):
         return False
-    if node.attributes.get_string("direction", "forward") != "forward":
+    if node.attributes.get_string("direction", "forward") != "forward" or len(node.outputs) <= len(states):
         return False
-    if node.attributes.get_int("layout", 0) != 0 or _steps(node) is None:
-        return False
-    return all(node.inputs[index] is not None for index in range(5, 5 + len(states)))
+    return node.attributes.get_int("layout", 0) == 0 and _steps(node) is not None
 
 
 def _steps(node: ir.Node) -> int | None:
@@ -91,12 +89,14 @@ def _continued(node: ir.Node) -> ir.Node | None:
     if not _is_run(node):
         return None
     given = node.inputs[5:]
+    if len(given) != len(_STATES[node.op_type]):
+        return None
     first = given[0].producer() if given[0] is not None else None
     if first is None or first.graph is not node.graph or first.op_type != node.op_type or not _is_run(first):
         return None
     if list(first.outputs[1 : 1 + len(given)]) != list(given):
         return None
-    if any(not _same(a, b) for a, b in zip(first.inputs[1:4], node.inputs[1:4], strict=True)):
+    if any(not _same(_input(first, index), _input(node, index)) for index in (1, 2, 3)):
         return None
     if _plain(first) != _plain(node):
         return None
@@ -107,6 +107,10 @@ def _continued(node: ir.Node) -> ir.Node | None:
     )
     several = sum(use.node.op_type == node.op_type and use.idx == 5 for use in readers[0]) > 1
     return None if hidden or several else first
+
+
+def _input(node: ir.Node, index: int) -> ir.Value | None:
+    return node.inputs[index] if index < len(node.inputs) else None
 
 
 def _same(a: ir.Value | None, b: ir.Value | None) -> bool:
@@ -125,7 +129,8 @@ def _merged(chain: Sequence[ir.Node], opset: int) -> tuple[Match, tuple[str, ...
     first, last = chain[0], chain[-1]
     states = _STATES[first.op_type]
     values: dict[str, Binding] = {}
-    values |= dict(zip(("w", "r", "b", "_", *states), first.inputs[1:], strict=True))
+    values |= {name: _input(first, index) for index, name in enumerate(("w", "r", "b"), start=1)}
+    values |= {name: _input(first, index) for index, name in enumerate(states, start=5)}
     values |= {f"x{t}": node.inputs[0] for t, node in enumerate(chain)}
     constants: dict[str, Constant] = {
         "sizes": np.asarray([_steps(node) for node in chain], np.int64),
@@ -133,11 +138,11 @@ def _merged(chain: Sequence[ir.Node], opset: int) -> tuple[Match, tuple[str, ...
     }
     results = {f"y{t}": node.outputs[0] for t, node in enumerate(chain)}
     results |= {f"{name}_end": out for name, out in zip(states, last.outputs[1:], strict=False)}
-    bias = "b" if first.inputs[3] is not None else '""'
+    given = {name: name if values[name] is not None else '""' for name in ("b", *states)}
     lines = [
         f"xs = Concat <axis = 0> ({', '.join(f'x{t}' for t in range(len(chain)))})",
         f"ys, {', '.join(f'{name}_end' for name in states)} = {first.op_type} <**attrs> "
-        f'(xs, w, r, {bias}, "", {", ".join(states)})',
+        f'(xs, w, r, {given["b"]}, "", {", ".join(given[name] for name in states)})',
         f"{', '.join(f'y{t}' for t in range(len(chain)))} = Split <axis = 0> (ys, sizes)",
     ]
     for t, node in enumerate(chain[:-1]):
