@@ -1,4 +1,4 @@
-"""SplitGroupNormalization: ONNX Runtime has no kernel for GroupNormalization, but two good ones to build it from."""
+"""SplitGroupNormalization: ONNX Runtime has no kernel for it, but two good ones to build it from."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
-from graphopt.rewrite.draw import Draw
+from graphopt.rewrite.draw import Axis, Draw
 from graphopt.rewrite.driver import apply
 from graphopt.rewrite.match import Match
 from graphopt.rewrite.replacement import Replacement
@@ -32,7 +33,8 @@ def _split(match: Match) -> Replacement:
     shape, groups = match.shape("x"), match.attr_int("g")
     assert shape is not None, "the guard let only known ranks through"
     assert groups is not None, "num_groups has no default"
-    channels = int(shape[1])
+    channels = shape[1]
+    assert isinstance(channels, int), "the guard let only known channels through"
     if groups == channels:
         return Replacement("y = InstanceNormalization <epsilon = @e> (x, scale, bias)")
     # Reshape copies the batch by its 0 and works out one more dim by -1.
@@ -46,7 +48,7 @@ def _split(match: Match) -> Replacement:
         y = BatchNormalization <epsilon = 0.0> (whole, scale, bias, mean, variance)
     """
     dtype = np.float32
-    constants = {
+    constants: dict[str, npt.NDArray[np.generic]] = {
         "into_groups": np.asarray([0, groups, -1], np.int64),
         "one": np.ones(groups, dtype),
         "zero": np.zeros(groups, dtype),
@@ -59,8 +61,8 @@ def _split(match: Match) -> Replacement:
 
 
 def _draw(draw: Draw) -> None:
-    spatial = draw.choice((5,), (3, 4), (3, "W"), ("H", "W"))
-    draw.input("x", draw.choice("N", 2), 12, *spatial)
+    shapes: tuple[tuple[Axis, ...], ...] = ((2, 12, 5), ("N", 12, 3, 4), (2, 12, 3, "W"), ("N", 12, "H", "W"))
+    draw.input("x", *draw.choice(*shapes))
     draw.input("scale", 12)
     draw.input("bias", 12)
     draw.attribute("g", draw.choice(1, 4, 12))
