@@ -63,6 +63,8 @@ def make_sound() -> None:
         _correct(registry, name, correct)
     for name, correct in (("Squeeze", _squeeze), ("Unique", _unique)):
         _correct(registry, name, correct)
+    for name in ("Flatten", "Reshape"):
+        _correct(registry, name, _settle)
     _correct(registry, "ArrayFeatureExtractor", _extract, domain="ai.onnx.ml")
 
 
@@ -155,6 +157,15 @@ def _slice(ctx: Context, node: ir.Node) -> None:
         ctx.new_symbolic_dim() if isinstance(after, int) and not isinstance(before, int) else after
         for before, after in zip(data.shape, result.shape, strict=True)
     ]
+    result.shape = ir.Shape(dims)
+
+
+def _settle(_ctx: Context, node: ir.Node) -> None:
+    """A quotient in which every name cancels is a number; the library leaves a name that reads like one."""
+    result = node.outputs[0]
+    if result.shape is None:
+        return
+    dims = [int(text) if (text := str(dim)).isdecimal() else dim for dim in result.shape]
     result.shape = ir.Shape(dims)
 
 
