@@ -27,7 +27,8 @@ def _operators(match: Match) -> list[str]:
 
 def _refuses(match: Match) -> str | None:
     """Why this is no attention: types, ranks, heads, the axis, the scale or the mask."""
-    shapes = [match.shape(name) for name in ("q", "kt", "v")]
+    values = "vt" if "vt" in match else "v"
+    shapes = [match.shape(name) for name in ("q", "kt", values)]
     if any(shape is None for shape in shapes):
         return "the rank of an operand is unknown"
     q, k, v = (shape or () for shape in shapes)
@@ -40,11 +41,13 @@ def _refuses(match: Match) -> str | None:
     scale = _scores.scale_of(match, "c", _operators(match))
     if isinstance(scale, str):
         return scale
+    if "vt" in match and match.attr_ints("turned") != _turned(len(q)):
+        return "the weights are not transposed"
     if match.attr("wide") is not None and (match.attr("wide"), match.attr("narrow")) != (1, match.dtype("q")):
         return "the softmax is in a type of its own"
     reason: str | None = _scores.heads(q[1], k[1], v[1]) if len(q) == 4 else None
     if reason is None:
-        reason = _scores.takes(match, "q", "kt", "v")
+        reason = _scores.takes(match, "q", "kt", values)
     return _masks(match, (*q[:-1], k[-1])) if reason is None else reason
 
 
@@ -76,8 +79,6 @@ def _attention(match: Match) -> Replacement:
     if "bias" in match:
         lines.append("added = Add (bias, mask)")
         bias = "added"
-    axes = range(rank or 0)
-    swapped = (*axes[:-2], axes[-1], axes[-2])
     lines.append("k = Transpose <perm = @swapped> (kt)")
     if bias and rank == 3 and _mask_rank(match) == 3:
         constants["axis"] = np.asarray([1], np.int64)
@@ -88,8 +89,20 @@ def _attention(match: Match) -> Replacement:
     count = "" if rank == 4 else "q_num_heads = 1, kv_num_heads = 1, "
     precision = ", softmax_precision = 1" if match.attr("wide") is not None else ""
     operands = f"q, k, v, {bias}" if bias else "q, k, v"
-    lines.append(f"y = Attention <{count}scale = @scale{precision}> ({operands})")
-    return Replacement("\n".join(lines), constants, {"swapped": swapped, "scale": scale})
+    result = "y"
+    if "vt" in match:
+        lines.append("v = Transpose <perm = @swapped> (vt)")
+        result = "h"
+    lines.append(f"{result} = Attention <{count}scale = @scale{precision}> ({operands})")
+    if "vt" in match:
+        lines.append("y = Transpose <perm = @swapped> (h)")
+    return Replacement("\n".join(lines), constants, {"swapped": _turned(rank or 0), "scale": scale})
+
+
+def _turned(rank: int) -> tuple[int, ...]:
+    """The permutation that exchanges the last two dims."""
+    axes = range(rank)
+    return (*axes[:-2], axes[-1], axes[-2])
 
 
 def _mask_rank(match: Match) -> int:
@@ -102,6 +115,8 @@ def _draw(draw: Draw, fill: float = -1e4, ranks: tuple[int, ...] = (3, 4)) -> No
     draw.input("q", *lead, "S", 4)
     draw.input("kt", *lead, 4, "T")
     draw.input("v", *lead, "T", 5)
+    draw.input("vt", *lead, 5, "T")
+    draw.attribute("turned", _turned(rank))
     draw.attribute("axis", draw.choice(-1, rank - 1))
     draw.constant("c", draw.choice(2.0, [0.5], [[0.7]]))
     if "Add" in draw.ops:
@@ -139,8 +154,8 @@ def _draw_shallow(draw: Draw) -> None:
         draw.attribute("axis", 1)
 
 
-def _rule(name: str, middle: str, **options: object) -> Rule:
-    text = f"s0 = MatMul (q, kt); {_SCALE}; {middle}; y = MatMul (p, v)"
+def _rule(name: str, middle: str, last: str = "y = MatMul (p, v)", **options: object) -> Rule:
+    text = f"s0 = MatMul (q, kt); {_SCALE}; {middle}; {last}"
     common = {"guard": _refuses, "min_opset": 23, "exact": False, "dtypes": _scores.TYPES, "draw": _draw}
     return Rule(name, text, _attention, **{**common, **options})
 
@@ -159,6 +174,12 @@ RULES = (
     _rule(
         "two-masks",
         "s2 = Add (s1, bias); s3 = Add (s2, mask); p = Softmax <axis = @axis> (s3)",
+        refusals=(Refusal(_draw_stretched, "stretched"),),
+    ),
+    _rule(
+        "features-first",
+        f"s2 = s1; {_ADD}; p = Softmax <axis = @axis> (s3)",
+        "pt = Transpose <perm = @turned> (p); y = MatMul (vt, pt)",
         refusals=(Refusal(_draw_stretched, "stretched"),),
     ),
     _rule(

@@ -47,6 +47,8 @@ def _refuses(match: Match) -> str | None:
     parts = _parts(match)
     if isinstance(parts, str):
         return parts
+    if "start" in match:
+        return None if _sliced(match, parts[0]) is not None else "not one part is cut out"
     if "index" not in match:
         unbound = all(match.ints(f"{part}x") == (0,) for part in "abc")
         whole = "sizes" not in match or match.ints("sizes") == (1, 1, 1)
@@ -57,14 +59,25 @@ def _refuses(match: Match) -> str | None:
     return None
 
 
+def _sliced(match: Match, parts: int) -> int | None:
+    """Which part a Slice and a Squeeze leave, or None when that is not told."""
+    bounds = [match.ints(name) for name in ("start", "end", "axis", "dropped")]
+    if bounds[2:] != [(0,), (0,)] or (match.ints("by") if "by" in match else (1,)) != (1,):
+        return None
+    if any(bound is None or len(bound) != 1 for bound in bounds):
+        return None
+    first, last = (bound[0] for bound in bounds[:2] if bound is not None)
+    first, last, _ = slice(first, last).indices(parts)
+    return first if last == first + 1 else None
+
+
 def _picked(match: Match) -> Replacement:
     """One part of a Split of the last dim; the Splits for the others are the same and merge."""
-    index = match.constant("index")
-    assert index is not None, "the guard let only constants through"
-    count = match.shape("r")
-    assert count is not None, "the guard asked for the shape"
-    parts = int(count[2]) if isinstance(count[2], int) else 0
-    return _split(match, [("y", int(index) % parts)])
+    found, index = _parts(match), match.constant("index")
+    assert not isinstance(found, str), "the guard let only known parts through"
+    picked = _sliced(match, found[0]) if index is None else int(index)
+    assert picked is not None, "the guard let only one part through"
+    return _split(match, [("y", picked % found[0])])
 
 
 def _all(match: Match) -> Replacement:
@@ -93,6 +106,9 @@ def _draw(draw: Draw) -> None:
         draw.constant(f"{part}x", [0])
     draw.constant("sizes", [1, 1, 1])
     draw.attribute("count", None)
+    first = draw.choice(0, 1, 2)
+    for name, number in (("start", first), ("end", first + 1), ("axis", 0), ("by", 1), ("dropped", 0)):
+        draw.constant(name, [number])
 
 
 def _draw_moving(draw: Draw) -> None:
@@ -106,6 +122,15 @@ RULES = (
     Rule(
         "picked-part",
         before=f"{_PACKED}; y = Gather <axis = 0> (t, index)",
+        after=_picked,
+        guard=_refuses,
+        shared=("r", "t"),
+        draw=_draw,
+        refusals=(Refusal(_draw_moving, "more than heads"),),
+    ),
+    Rule(
+        "sliced-part",
+        before=f"{_PACKED}; s = Slice (t, start, end, axis, by?); y = Squeeze (s, dropped)",
         after=_picked,
         guard=_refuses,
         shared=("r", "t"),
@@ -128,7 +153,8 @@ RULES = (
 class SplitPackedHeads(Pass):
     """Split the features of packed queries, keys and values first, and their heads afterwards.
 
-    Before: ``t = Transpose<perm=[2,0,3,1,4]>(Reshape(x, [0,0,3,12,64])); q = Gather(t, 0)``, so for k and v.
+    Before: ``t = Transpose<perm=[2,0,3,1,4]>(Reshape(x, [0,0,3,12,64])); q = Gather(t, 0)``
+            or ``Squeeze(Slice(t, [0], [1], [0]), [0])``, so for k and v.
     After:  ``a, b, c = Split(x); q = Transpose<perm=[0,2,1,3]>(Reshape(a, [0,0,12,64]))``, so for k and v.
     Needs:  the number and size of heads.
     Keeps:  every bit of the parts.
