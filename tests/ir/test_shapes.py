@@ -269,10 +269,11 @@ def test_a_long_range_is_not_listed_element_by_element() -> None:
 def test_a_quotient_that_is_a_number_is_one() -> None:
     """[batch, 192, 32, 32] as [0, -1, 1024] has 192 rows, and a Split of them equal parts."""
     text = (
+        '<ir_version: 10, opset_import: ["": 23]>'
         "g (float[batch, 192, 32, 32] x) => (float[P, Q, R] y) <int64[3] target = {0, -1, 1024}> {"
         " v = Reshape (x, target) a, b, y = Split <axis = 1, num_outputs = 3> (v) }"
     )
-    model = ir.from_proto(onnx.parser.parse_model(text))
+    model = ir.from_onnx_text(text)
     infer_shapes(model)
     split = model.graph[1]
     assert [str(value.shape) for value in split.outputs[:2]] == ["[batch,64,1024]"] * 2
