@@ -9,6 +9,7 @@ from graphopt.passes.fold.merge_duplicates import MergeDuplicates
 from graphopt.passes.fold.merge_equal_elements import MergeEqualElements
 from graphopt.passes.fold.prune_failing_branch import PruneFailingBranch
 from graphopt.passes.fold.read_dims_directly import ReadDimsDirectly
+from graphopt.passes.fold.trim_outputs import TrimOutputs
 from graphopt.passes.fold.unroll_loop import UnrollLoop
 
 FOLD_PASSES = (
@@ -20,6 +21,7 @@ FOLD_PASSES = (
     MergeEqualElements,
     ReadDimsDirectly,
     FoldConstants,
+    TrimOutputs,
     DeadCode,
     MergeDuplicates,
 )
