@@ -1,6 +1,7 @@
 """Operators of graphopt's own, one file each; a test checks that every file is in the tuple."""
 
 from graphopt.ops.bias_mat_mul_integer_to_float import BIAS_MAT_MUL_INTEGER_TO_FLOAT
+from graphopt.ops.conv_integer_to_float import CONV_INTEGER_TO_FLOAT
 from graphopt.ops.embed_layer_normalization import EMBED_LAYER_NORMALIZATION
 from graphopt.ops.masked_fill_softmax import MASKED_FILL_SOFTMAX
 from graphopt.ops.masked_softmax import MASKED_SOFTMAX
@@ -21,4 +22,5 @@ ALL_OPS: tuple[NamedOp, ...] = (
     MASKED_FILL_SOFTMAX,
     MAT_MUL_INTEGER_TO_FLOAT,
     BIAS_MAT_MUL_INTEGER_TO_FLOAT,
+    CONV_INTEGER_TO_FLOAT,
 )

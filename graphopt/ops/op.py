@@ -15,7 +15,7 @@ from graphopt.errors import UsageError
 DOMAIN = "graphopt"
 """The domain of every named operator."""
 
-Default = int | float | str
+Default = int | float | str | tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -85,4 +85,6 @@ def _declare(value: Default) -> str:
     """Type and default of an attribute as ONNX text has them."""
     if isinstance(value, str):
         return f'string = "{value}"'
+    if isinstance(value, tuple):
+        return f"ints = {list(value)}"
     return f"int = {value}" if isinstance(value, int) else f"float = {value!r}"

@@ -99,6 +99,33 @@ def _biased_integer_product(*operands: Float) -> list[Float]:
     return [_integer_product(*operands[:-1])[0] + operands[-1]]
 
 
+def _integer_conv(
+    x: Float,
+    w: Float,
+    x_scale: Float,
+    w_scale: Float,
+    x_zero: Float,
+    w_zero: Float,
+    dilations: tuple[int, ...],
+    group: int,
+    pads: tuple[int, ...],
+    strides: tuple[int, ...],
+) -> list[Float]:
+    """One group, one step at a time."""
+    assert (tuple(dilations), int(group)) == ((1, 1), 1)
+    image, kernel = x.astype(np.float64) - x_zero, w.astype(np.float64) - w_zero
+    top, left, bottom, right = pads
+    padded = np.pad(image, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    rows = (padded.shape[2] - w.shape[2]) // strides[0] + 1
+    columns = (padded.shape[3] - w.shape[3]) // strides[1] + 1
+    sums = np.zeros((len(x), len(w), rows, columns))
+    for row, column in np.ndindex(rows, columns):
+        top, left = row * strides[0], column * strides[1]
+        patch = padded[:, :, top : top + w.shape[2], left : left + w.shape[3]]
+        sums[:, :, row, column] = np.einsum("nchw,ochw->no", patch, kernel)
+    return [sums * (x_scale * w_scale)]
+
+
 _QUANTISED: Mapping[int, npt.DTypeLike] = {0: np.uint8, 1: np.int8, 4: np.uint8, 5: np.int8}
 
 
@@ -134,5 +161,11 @@ FORMULAS = {
     ),
     "BiasMatMulIntegerToFloat": Formula(
         _biased_integer_product, ((2, 3, 4), (4, 5), (), (5,), (), (), (5,)), small=_QUANTISED
+    ),
+    "ConvIntegerToFloat": Formula(
+        _integer_conv,
+        ((2, 3, 6, 7), (4, 3, 3, 2), (), (4, 1, 1), (), ()),
+        attributes={"dilations": (1, 1), "group": 1, "pads": (1, 0, 2, 1), "strides": (2, 1)},
+        small=_QUANTISED,
     ),
 }
