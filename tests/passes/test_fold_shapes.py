@@ -146,7 +146,8 @@ def test_silero_with_a_known_rate_has_no_control_flow(zoo: Any) -> None:
     assert not {"If", "Loop", "Scan", "Equal"} & _zoo_counts(frozen).keys()
     after = run(frozen, feeds)
     for name, array in before.items():
-        np.testing.assert_array_equal(after[name], array)
+        # An LSTM whose weights are constants is multiplied in another order.
+        assert np.max(np.abs(after[name] - array)) <= 8 * np.finfo(np.float32).eps * np.max(np.abs(array))
 
 
 @pytest.mark.zoo
