@@ -1,6 +1,7 @@
 """Passes about quantised operators: int8 stays int8; in running order."""
 
 from graphopt.passes.quantization.cancel_requantization import CancelRequantization
+from graphopt.passes.quantization.recognize_integer_conv import RecognizeIntegerConv
 from graphopt.passes.quantization.recognize_integer_product import RecognizeIntegerProduct
 from graphopt.passes.quantization.transpose_quantized_weight import TransposeQuantizedWeight
 from graphopt.pipeline.pass_base import Pass
@@ -9,4 +10,5 @@ QUANTIZATION_PASSES: tuple[type[Pass], ...] = (
     CancelRequantization,
     TransposeQuantizedWeight,
     RecognizeIntegerProduct,
+    RecognizeIntegerConv,
 )
