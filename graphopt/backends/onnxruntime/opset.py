@@ -21,6 +21,14 @@ _BADLY_SERVED_SINCE = {
 }
 
 
+def has_badly_served(model: ir.Model) -> bool:
+    """Whether ``model`` holds an operator that ONNX Runtime serves better under an older opset."""
+    own = model.opset_imports.get("", 0)
+    return any(
+        _BADLY_SERVED_SINCE.get(n.op_type, own + 1) <= own for n in model.graph.all_nodes() if n.domain == ""
+    )
+
+
 def opset_for_onnxruntime(model: ir.Model) -> int | None:
     """A lower opset at which the same nodes mean the same and run better, or None to keep the model's own.
 

@@ -8,9 +8,15 @@ from graphopt.backends.onnxruntime.legalize.expand_attention_mask import ExpandA
 from graphopt.backends.onnxruntime.legalize.inline_calls import InlineCalls
 from graphopt.backends.onnxruntime.legalize.keep_softmax_float import KeepSoftmaxFloat
 from graphopt.backends.onnxruntime.legalize.lower_opset import LowerOpset
+from graphopt.backends.onnxruntime.legalize.move_softmax_axis_last import MoveSoftmaxAxisLast
+from graphopt.backends.onnxruntime.legalize.spell_activations_by_exp import SpellActivationsByExp
 from graphopt.backends.onnxruntime.legalize.spell_affine_as_batch_norm import SpellAffineAsBatchNorm
 from graphopt.backends.onnxruntime.legalize.spell_integer_products import SpellIntegerProducts
+from graphopt.backends.onnxruntime.legalize.spell_lrn_as_conv import SpellLrnAsConv
+from graphopt.backends.onnxruntime.legalize.spell_multi_head_attention import SpellMultiHeadAttention
+from graphopt.backends.onnxruntime.legalize.spell_prelu_as_relus import SpellPreluAsRelus
 from graphopt.backends.onnxruntime.legalize.split_conv_phases import SplitConvPhases
+from graphopt.backends.onnxruntime.legalize.split_depth_to_space import SplitDepthToSpace
 from graphopt.backends.onnxruntime.legalize.split_group_normalization import SplitGroupNormalization
 from graphopt.backends.onnxruntime.legalize.split_skip_normalization import SplitSkipNormalization
 from graphopt.backends.onnxruntime.legalize.split_transposed_conv_phases import SplitTransposedConvPhases
@@ -18,6 +24,7 @@ from graphopt.pipeline.pass_base import Pass
 
 LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     ExpandAttentionMask,
+    SpellMultiHeadAttention,
     KeepSoftmaxFloat,
     SpellIntegerProducts,
     InlineCalls,
@@ -25,6 +32,11 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     SplitGroupNormalization,
     SplitTransposedConvPhases,
     SplitConvPhases,
+    SpellLrnAsConv,
+    SpellActivationsByExp,
+    SpellPreluAsRelus,
     SpellAffineAsBatchNorm,
+    MoveSoftmaxAxisLast,
+    SplitDepthToSpace,
     LowerOpset,
 )
