@@ -1,5 +1,6 @@
 """Simplifying passes, in running order: what enables another comes before it."""
 
+from graphopt.passes.simplify.absorb_transposes import AbsorbTransposes
 from graphopt.passes.simplify.compute_in_table import ComputeInTable
 from graphopt.passes.simplify.eliminate_broadcast_expand import EliminateBroadcastExpand
 from graphopt.passes.simplify.eliminate_dropout import EliminateDropout
@@ -19,6 +20,7 @@ from graphopt.passes.simplify.fuse_consecutive_casts import FuseConsecutiveCasts
 from graphopt.passes.simplify.fuse_consecutive_concats import FuseConsecutiveConcats
 from graphopt.passes.simplify.fuse_consecutive_reshapes import FuseConsecutiveReshapes
 from graphopt.passes.simplify.fuse_consecutive_slices import FuseConsecutiveSlices
+from graphopt.passes.simplify.fuse_consecutive_squeezes import FuseConsecutiveSqueezes
 from graphopt.passes.simplify.fuse_consecutive_transposes import FuseConsecutiveTransposes
 from graphopt.passes.simplify.fuse_layout_chains import FuseLayoutChains
 from graphopt.passes.simplify.keep_reduced_dims import KeepReducedDims
@@ -64,10 +66,12 @@ SIMPLIFY_PASSES = (
     EliminateNoopExpand,
     EliminateBroadcastExpand,
     SinkReshapes,
+    FuseConsecutiveSqueezes,
     FuseConsecutiveReshapes,
     EliminateNoopReshape,
     SinkTransposes,
     FuseConsecutiveTransposes,
+    AbsorbTransposes,
     FuseLayoutChains,
     EliminateNoopTranspose,
 )
