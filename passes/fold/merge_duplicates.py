@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections import ChainMap
 from collections.abc import Hashable
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from graphopt.ir.walk import graphs
+from graphopt.ir.walk import bodies, graphs, subgraphs
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
+from graphopt.rewrite import opfacts
 
 _RANDOM = frozenset(
     {
@@ -23,6 +25,9 @@ _RANDOM = frozenset(
         "RandomUniformLike",
     }
 )
+
+# The same bits whichever operand comes first: of the larger of 0 and -0 that cannot be said.
+_SYMMETRIC = opfacts.COMMUTATIVE - {"Max", "Min"}
 
 
 @dataclass(frozen=True)
@@ -37,22 +42,30 @@ class MergeDuplicates(Pass):
     """
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
-        """Merge within each graph; a merge makes its consumers equal, and they come later."""
+        """Merge in order: a merge makes its consumers equal, and they come later."""
         merged = 0
         for graph in graphs(model):
             if isinstance(graph, ir.Graph):
                 merged += self._merge_initializers(graph, ctx)
-            merged += self._merge_nodes(graph, ctx)
+        for root in bodies(model):
+            merged += self._merge_nodes(root, ChainMap(), ctx)
         return merged > 0
 
-    def _merge_nodes(self, graph: ir.Graph | ir.Function, ctx: PassContext) -> int:
-        first: dict[Hashable, ir.Node] = {}
+    def _merge_nodes(
+        self, graph: ir.Graph | ir.Function, outer: ChainMap[Hashable, ir.Node], ctx: PassContext
+    ) -> int:
+        """Merge within ``graph``, and with what the graphs around it computed before: ``outer``."""
+        first = outer.new_child()
         merged = 0
         for node in list(graph):
+            for inner in subgraphs(node):
+                merged += self._merge_nodes(inner, first, ctx)
             key = _node_key(node)
             if key is None:
                 continue
-            original = first.setdefault(key, node)
+            original = first.get(key)
+            if original is None:
+                original = first[key] = node
             if original is node or any(value.is_graph_output() for value in node.outputs):
                 continue
             for old, new in zip(node.outputs, original.outputs, strict=True):
@@ -115,6 +128,8 @@ def _node_key(node: ir.Node) -> Hashable | None:
         else:
             return None
     inputs = tuple(None if value is None else id(value) for value in node.inputs)
+    if node.op_type in _SYMMETRIC and len(inputs) == 2:
+        inputs = tuple(sorted(inputs, key=str))
     # An absent optional output changes what some operators compute (BatchNormalization, MaxPool).
     outputs = tuple(value.name == "" for value in node.outputs)
     return (node.op_type, node.overload, inputs, outputs, tuple(attributes))

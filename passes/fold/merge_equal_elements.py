@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from graphopt.passes.fold._replace import remove_if_dead
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 
-_Table = dict[Hashable, ir.Value]
+_Table = ChainMap[Hashable, ir.Value]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class MergeEqualElements(Pass):
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
         """Walk once in order, inner graphs with what the outer ones computed before them."""
         elements = Elements(model)
-        seen: _Table = {}
+        seen: _Table = ChainMap()
         for value in model.graph.inputs:
             key = _key(value, elements)
             if key is not None:
@@ -38,30 +39,26 @@ class MergeEqualElements(Pass):
         return self._merge(model.graph, seen, elements, ctx) > 0
 
     def _merge(self, graph: ir.Graph, outer: _Table, elements: Elements, ctx: PassContext) -> int:
-        here: _Table = {}
+        here = outer.new_child()
         merged = 0
         for node in list(graph):
-            found = sum(self._value(node, value, outer, here, elements, ctx) for value in node.outputs)
+            found = sum(self._value(node, value, here, elements, ctx) for value in node.outputs)
             for inner in subgraphs(node):
-                found += self._merge(inner, {**outer, **here}, elements, ctx)
+                found += self._merge(inner, here, elements, ctx)
             if found:
                 remove_if_dead(node)
             merged += found
         return merged
 
     def _value(
-        self,
-        node: ir.Node,
-        value: ir.Value,
-        outer: _Table,
-        here: _Table,
-        elements: Elements,
-        ctx: PassContext,
+        self, node: ir.Node, value: ir.Value, here: _Table, elements: Elements, ctx: PassContext
     ) -> bool:
         key = _key(value, elements)
         if key is None or not value.uses():
             return False
-        first = outer.get(key) or here.setdefault(key, value)
+        first = here.get(key)
+        if first is None:
+            first = here[key] = value
         if first is value or value.is_graph_output():
             return False
         value.replace_all_uses_with(first)
