@@ -4,6 +4,7 @@ from graphopt.passes.simplify.absorb_transposes import AbsorbTransposes
 from graphopt.passes.simplify.compute_in_table import ComputeInTable
 from graphopt.passes.simplify.eliminate_broadcast_expand import EliminateBroadcastExpand
 from graphopt.passes.simplify.eliminate_dropout import EliminateDropout
+from graphopt.passes.simplify.eliminate_full_scatter import EliminateFullScatter
 from graphopt.passes.simplify.eliminate_identity import EliminateIdentity
 from graphopt.passes.simplify.eliminate_noop_cast import EliminateNoopCast
 from graphopt.passes.simplify.eliminate_noop_concat import EliminateNoopConcat
@@ -53,6 +54,7 @@ SIMPLIFY_PASSES = (
     ReplaceEinsum,  # its reshapes and transposes are joined with those around them by what follows
     ReplaceOneHotProduct,
     ComputeInTable,  # after the products that are look-ups
+    EliminateFullScatter,
     ReplaceGather,
     SimplifyReductions,
     KeepReducedDims,
