@@ -173,8 +173,7 @@ def _split(block: int, match: Match) -> Replacement:
         "pads": (height.begin, width.begin, height.end_for(rows), width.end_for(columns)),
     }
     text = "\n".join((repeated.text, wide, activation, shuffled.text))
-    constants = {**repeated.constants, **shuffled.constants}
-    return Replacement(text, constants=constants, attributes={**attributes, **shuffled.attributes})
+    return Replacement(text, {**repeated.constants, **shuffled.constants}, attributes)
 
 
 def _repeat(conv: _Conv, rows: int, columns: int, biased: bool) -> Replacement:
@@ -193,38 +192,36 @@ def _repeat(conv: _Conv, rows: int, columns: int, biased: bool) -> Replacement:
 
 
 def _shuffle(conv: _Conv, rows: int, columns: int) -> Replacement:
-    """From phases as channels in a to pixels in y; an axis that is not split does not get one of its own."""
-    axes = {"rows": rows, "columns": columns, "channels": conv.channels}
-    shape, place = [0], {}
-    for name, size in axes.items():
-        if size > 1 or name == "channels":
-            place[name] = len(shape)
-            shape.append(size)
+    """From phases as channels in a to pixels in y: columns, then rows, move by one axis each.
+
+    ONNX Runtime copies whole runs for that; one Transpose of six axes goes element by element.
+    """
     sizes = (conv.height.outputs, rows), (conv.width.outputs, columns)
     steps = [-1 if size is None else -(-size // phases) for size, phases in sizes]
     whole = [-1 if size is None else step * phases for (size, phases), step in zip(sizes, steps, strict=True)]
-    height = len(shape)
-    order = [0, place["channels"], height, place.get("rows"), height + 1, place.get("columns")]
     cut = [
         (axis + 2, size)
         for axis, ((size, _), full) in enumerate(zip(sizes, whole, strict=True))
         if size not in (None, full)
     ]
-    constants = {
-        "apart": np.asarray([*shape, *steps], np.int64),
-        "together": np.asarray([0, conv.channels, *whole], np.int64),
-    }
+    text, last, targets = [], "a", {}
+    if columns > 1:
+        targets["apart"] = [0, *((rows,) if rows > 1 else ()), columns, -1]
+        perm = "0, 1, 3, 2" if rows > 1 else "0, 2, 1"
+        text += ["r = Reshape (a, apart)", f"s = Transpose <perm = [{perm}]> (r)"]
+        last = "s"
+    if rows > 1:
+        targets["lines"] = [0, rows, conv.channels * steps[0], whole[1]]
+        text += [f"l = Reshape ({last}, lines)", "m = Transpose <perm = [0, 2, 1, 3]> (l)"]
+        last = "m"
+    targets["together"] = [0, conv.channels, *whole]
+    text.append(f"{'u' if cut else 'y'} = Reshape ({last}, together)")
     if cut:
-        constants["from"] = np.zeros(len(cut), np.int64)
-        constants["to"] = np.asarray([size for _, size in cut], np.int64)
-        constants["along"] = np.asarray([axis for axis, _ in cut], np.int64)
-    text = f"""
-        r = Reshape (a, apart)
-        s = Transpose <perm = @perm> (r)
-        {"u" if cut else "y"} = Reshape (s, together)
-        {"y = Slice (u, from, to, along)" if cut else ""}
-    """
-    return Replacement(text, constants, {"perm": tuple(axis for axis in order if axis is not None)})
+        targets["from"], targets["to"] = [0] * len(cut), [size for _, size in cut if size is not None]
+        targets["along"] = [axis for axis, _ in cut]
+        text.append("y = Slice (u, from, to, along)")
+    constants = {name: np.asarray(value, np.int64) for name, value in targets.items()}
+    return Replacement("\n".join(text), constants)
 
 
 def _draw_conv(draw: Draw, channels: int, height: int | str, width: int) -> None:
