@@ -42,7 +42,10 @@ def random_model(seed: int) -> Random:
     """The model of a seed: 2 to 12 pieces, mostly float32, mostly with dims left open."""
     rng = np.random.default_rng([20, seed])
     dtype = np.dtype(rng.choice(["float32", "float16", "float64"], p=[0.84, 0.1, 0.06]))
-    builder = Builder(rng, dtype, int(rng.choice([15, 17, 18, 21, 23])))
+    opset = int(rng.choice([15, 17, 18, 21, 23]))
+    if dtype == np.float64 and opset == 18:
+        opset = 17  # by chance ONNX Runtime runs Elu, Mish… in float64 at this one opset only
+    builder = Builder(rng, dtype, opset)
     _inputs(builder)
     for _ in range(int(rng.integers(2, 13))):
         subject = SUBJECTS[int(rng.choice(len(SUBJECTS), p=_WEIGHTS))]
