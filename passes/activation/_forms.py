@@ -7,8 +7,9 @@ the operands and the constants. Everything between must serve the form alone, or
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -268,9 +269,8 @@ def _ratio(found: Polynomial, wanted: Polynomial, dtype: ir.DataType) -> float |
 
 def _close(found: float, wanted: float, dtype: ir.DataType) -> bool:
     """Whether a product of a few constants of ``dtype`` is ``wanted``, each having been rounded."""
-    kind = dtype.numpy()
-    spacing = float(np.finfo(kind).eps if kind.kind == "f" else ml_dtypes.finfo(kind).eps)
-    return abs(found - wanted) <= _ROUNDINGS * spacing * abs(wanted)
+    finfo: Callable[[object], Any] = ml_dtypes.finfo  # numpy's types and bfloat16
+    return abs(found - wanted) <= _ROUNDINGS * float(finfo(dtype.numpy()).eps) * abs(wanted)
 
 
 def _may_enlarge(node: ir.Node, x: ir.Value) -> bool:

@@ -71,7 +71,7 @@ def _draw(draw: Draw) -> None:
 
 def _draw_gentle(draw: Draw) -> None:
     _draw(draw)
-    draw.constants["alpha"] = (-np.abs(draw.constants["alpha"])).astype(draw.dtype.numpy())  # type: ignore[operator]
+    draw.constants["alpha"] = (-np.abs(draw.constants["alpha"])).astype(draw.dtype.numpy())
 
 
 def _draw_steep(draw: Draw) -> None:
@@ -81,7 +81,7 @@ def _draw_steep(draw: Draw) -> None:
 
 def _draw_large(draw: Draw) -> None:
     _draw(draw)
-    draw.constant("alpha", -draw.array(2, 1, 4, 1))  # type: ignore[operator]
+    draw.constant("alpha", draw.array(2, 1, 4, 1))
 
 
 def _rule(name: str, before: str, *, sign: int = 1, gentle: bool = False) -> Rule:

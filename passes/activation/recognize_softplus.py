@@ -38,7 +38,7 @@ def _draw(draw: Draw) -> None:
 
 def _draw_threshold(draw: Draw) -> None:
     values = draw.input("x", "N", 3)
-    draw.feeds["x"] = (values * 20).astype(values.dtype)  # type: ignore[operator]
+    draw.feeds["x"] = (values * 20).astype(values.dtype)
     draw.constant("threshold", 20.0)
 
 

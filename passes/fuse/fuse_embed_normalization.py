@@ -53,7 +53,7 @@ def _draw_of(draw: Draw, axis: int | None, ids: tuple[int | str, ...]) -> None:
         draw.constant(f"table_{name}", draw.array(rows[name], 6))
         shape = draw.choice(ids, (1, *ids[1:])) if name == "b" else ids
         draw.input(f"ids_{name}", *shape, dtype=ir.DataType.INT64)
-        draw.feeds[f"ids_{name}"] = np.abs(draw.feeds[f"ids_{name}"]) % rows[name]  # type: ignore[operator]
+        draw.feeds[f"ids_{name}"] = np.abs(draw.feeds[f"ids_{name}"]) % rows[name]
     draw.attribute("axis", axis)
     draw.attribute("e", draw.choice(1e-3, None))
     draw.constant("scale", draw.array(6))

@@ -45,9 +45,10 @@ def _guard(match: Match) -> str | None:
 def _is_of_channels(match: Match) -> bool:
     """Whether what reads n takes its second axis for channels: a Reshape back, or a scale along it."""
     n = match.value("n")
-    (reader, *others) = [use.node for use in n.uses()] or [None]
-    if reader is None or others:
+    readers = [use.node for use in n.uses()]
+    if len(readers) != 1:
         return False
+    reader = readers[0]
     source = match.value("x").producer()
     if reader.op_type == "Reshape" and source is not None and source.op_type == "Reshape":
         return True
