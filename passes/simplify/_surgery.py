@@ -69,6 +69,8 @@ class Constants:
     """Adds constants to a model under names of their own; equal small ones of one graph are one."""
 
     def __init__(self, model: ir.Model) -> None:
+        self._model = model
+        self._inner: frozenset[ir.Graph] | None = None
         self._scope = Scope(model)
         self._known: dict[tuple[object, ...], ir.Value] = {}
 
@@ -80,7 +82,8 @@ class Constants:
     def add(
         self, graph: ir.Graph, name: str, array: npt.NDArray[np.generic], dtype: ir.DataType | None = None
     ) -> ir.Value:
-        """An initializer of ``graph`` that holds ``array``."""
+        """An initializer for nodes of ``graph`` that holds ``array``: of the main graph where it is in reach."""
+        graph = self._home(graph)
         tensor = ir.tensor(np.asarray(array, order="C"), dtype=dtype)
         key = (id(graph), tensor.dtype, tuple(tensor.shape), tensor.tobytes() if tensor.size <= 64 else None)
         if tensor.size <= 64 and key in self._known and self._known[key].graph is graph:
@@ -95,3 +98,10 @@ class Constants:
         graph.register_initializer(value)
         self._known[key] = value
         return value
+
+    def _home(self, graph: ir.Graph) -> ir.Graph:
+        """Where the constants of a canonical model are: not in subgraphs, but for those of functions."""
+        main = self._model.graph
+        if self._inner is None:
+            self._inner = frozenset(main.subgraphs())
+        return main if graph in self._inner else graph
