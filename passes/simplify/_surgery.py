@@ -82,7 +82,7 @@ class Constants:
     def add(
         self, graph: ir.Graph, name: str, array: npt.NDArray[np.generic], dtype: ir.DataType | None = None
     ) -> ir.Value:
-        """An initializer for nodes of ``graph`` that holds ``array``: of the main graph where it is in reach."""
+        """An initializer for nodes of ``graph`` that holds ``array``; of the main graph where it can be."""
         graph = self._home(graph)
         tensor = ir.tensor(np.asarray(array, order="C"), dtype=dtype)
         key = (id(graph), tensor.dtype, tuple(tensor.shape), tensor.tobytes() if tensor.size <= 64 else None)
