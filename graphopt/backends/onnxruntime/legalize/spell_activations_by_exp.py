@@ -90,9 +90,7 @@ _ELU = """
 RULES = (
     _rule("mish", "y = Mish (x)", _MISH, 18),
     _rule("softplus", "y = Softplus (x)", _SOFTPLUS),
-    _rule(
-        "elu-of-one", "y = Elu <alpha = 1.0> (x)", _ELU.replace("scaled = Mul (rest, alpha)", "scaled = rest")
-    ),
+    _rule("elu-of-one", "y = Elu <alpha = 1.0> (x)", _ELU),
 )
 
 
