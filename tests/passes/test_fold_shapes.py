@@ -15,7 +15,7 @@ from tests.ir.shape_programs import DIMS, Program, feeds_of, programs, run
 
 PASSES = "fold-known-elements,fold-shape-targets,merge-equal-elements,read-dims-directly,dead-code"
 unhurried = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 
 
