@@ -5,6 +5,7 @@
 """
 
 from graphopt.backends.onnxruntime.legalize.expand_attention_mask import ExpandAttentionMask
+from graphopt.backends.onnxruntime.legalize.flatten_cropping_pad import FlattenCroppingPad
 from graphopt.backends.onnxruntime.legalize.inline_calls import InlineCalls
 from graphopt.backends.onnxruntime.legalize.keep_softmax_float import KeepSoftmaxFloat
 from graphopt.backends.onnxruntime.legalize.lower_opset import LowerOpset
@@ -38,5 +39,6 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     SpellAffineAsBatchNorm,
     MoveSoftmaxAxisLast,
     SplitDepthToSpace,
+    FlattenCroppingPad,
     LowerOpset,
 )
