@@ -259,8 +259,8 @@ class Matcher:
         verdict = self.accept(match)
         if verdict is None:
             return match
-        # Nothing gets further than a whole match: the first verdict on one stays.
-        if not self._is_judged:
+        # Nothing gets further than a whole match: the first verdict on one that gives a reason stays.
+        if not self._is_judged or not self._miss.reason:
             self._is_judged = True
             self._miss = Miss(*verdict, self.pattern.parts, self.pattern.parts)
         return None
