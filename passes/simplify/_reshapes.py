@@ -119,6 +119,8 @@ def _squeeze(shape: Shape, axes: list[int]) -> Shape | str:
     dropped = {axis % len(shape) for axis in axes} if shape else set()
     if any(isinstance(shape[axis], int) and shape[axis] != 1 for axis in dropped):
         return "Squeeze drops a dim that is not 1"
+    if any(not isinstance(shape[axis], int) for axis in dropped):
+        return "Squeeze makes sure that a dim is 1"
     return tuple(token for index, token in enumerate(shape) if index not in dropped)
 
 
