@@ -19,15 +19,24 @@ ReadInput = Callable[[Match, Host], Affine | str]
 
 
 def factor_of(match: Match, found: Host, name: str) -> Vector | None:
-    """The constant ``name`` as a factor or shift of the input channels of ``found``, or None."""
+    """The constant ``name`` as a factor or shift of the input channels of ``found``, or None.
+
+    x must have those channels itself: a constant that brings them in by broadcasting is none.
+    """
+    shape, axis = match.shape("x"), _channel_axis(found)
+    if shape is None or len(shape) < -axis:
+        return None
+    vector = along(match.value(name), axis, len(shape))
+    if vector is None or vector.size == 1:
+        return vector
+    return vector if vector.size == found.inputs == shape[axis] else None
+
+
+def _channel_axis(found: Host) -> int:
+    """Where the input channels are, counted from the end."""
     if found.op in ("Conv", "ConvTranspose"):
-        axis, rank = 1 - len(found.dims), found.rank
-    elif found.op == "Gemm":
-        axis, rank = (-2 if found.node.attributes.get_int("transA", 0) else -1), 2
-    else:
-        axis, rank = -1, match.rank("x")
-    vector = along(match.value(name), axis, rank)
-    return vector if vector is not None and vector.size in (1, found.inputs) else None
+        return 1 - len(found.dims)
+    return -2 if found.op == "Gemm" and found.node.attributes.get_int("transA", 0) else -1
 
 
 def is_unpadded(node: ir.Node) -> bool:

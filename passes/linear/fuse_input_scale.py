@@ -50,6 +50,19 @@ def _draw_along_rows(draw: Draw) -> None:
     draw.constant("c", draw.array(2, *(1,) * rows))
 
 
+def _draw_stretched(draw: Draw) -> None:
+    """One channel becomes as many as there are factors."""
+    _draw(draw)
+    attributes = draw.attributes.get("attrs")
+    transposed = isinstance(attributes, dict) and attributes.get("transA") == 1
+    dims = list(draw.feeds["x"].shape)
+    axis = -1 if "MatMul" in draw.ops else 0 if transposed else 1
+    dims[axis] = 1
+    draw.input("x", *dims)
+    behind = len(dims) - 1 - (axis % len(dims))
+    draw.constant("c", np.full((4, *(1,) * behind), 2).astype(draw.dtype.numpy()))
+
+
 RULES = tuple(
     Rule(
         f"input-scale-of-{name}",
@@ -59,7 +72,7 @@ RULES = tuple(
         exact=False,
         dtypes=dtypes,
         draw=_draw,
-        refusals=(Refusal(_draw_along_rows, "other axes"),),
+        refusals=(Refusal(_draw_along_rows, "other axes"), Refusal(_draw_stretched, "other axes")),
     )
     for name, host, dtypes in (
         *BIASED,

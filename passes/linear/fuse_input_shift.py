@@ -70,6 +70,12 @@ def _draw_half(draw: Draw) -> None:
     (_draw_product if "MatMul" in draw.ops else _draw)(draw)
 
 
+def _draw_stretched(draw: Draw) -> None:
+    _draw_product(draw)
+    draw.input("x", "N", 2, 1)
+    draw.constant("c", draw.array(4))
+
+
 def _padded(draw: Draw) -> None:
     _draw(draw)
     draw.input("x", "N", 4, 5)
@@ -124,7 +130,7 @@ RULES = (
         exact=False,
         dtypes=_WIDE,
         draw=_draw_product,
-        refusals=(Refusal(_draw_half, "half precision"),),
+        refusals=(Refusal(_draw_half, "half precision"), Refusal(_draw_stretched, "other axes")),
     ),
 )
 
