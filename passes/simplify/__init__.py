@@ -15,6 +15,7 @@ from graphopt.passes.simplify.eliminate_noop_slice import EliminateNoopSlice
 from graphopt.passes.simplify.eliminate_noop_split import EliminateNoopSplit
 from graphopt.passes.simplify.eliminate_noop_transpose import EliminateNoopTranspose
 from graphopt.passes.simplify.eliminate_split_of_concat import EliminateSplitOfConcat
+from graphopt.passes.simplify.factor_out_gate import FactorOutGate
 from graphopt.passes.simplify.fold_negations import FoldNegations
 from graphopt.passes.simplify.fold_shape_of_known import FoldShapeOfKnown
 from graphopt.passes.simplify.fuse_consecutive_casts import FuseConsecutiveCasts
@@ -49,6 +50,7 @@ SIMPLIFY_PASSES = (
     SimplifyDivision,
     FoldNegations,
     MergeScalarConstants,
+    FactorOutGate,
     SimplifyClamps,
     SimplifyLogic,
     ReplaceEinsum,  # its reshapes and transposes are joined with those around them by what follows
