@@ -97,13 +97,15 @@ def make_runner(
 
 
 def _runnable(flat: ir.Model, model: ir.Model) -> ir.Model:
-    """``flat`` with what ONNX Runtime refuses spelled as it takes it; ``model`` itself is left unchanged."""
+    """``flat`` with what ONNX Runtime refuses, or rounds on the way, spelled otherwise; never ``model``."""
     if not any(node.op_type == "Attention" and node.domain == "" for node in flat.graph.all_nodes()):
         return flat
     from graphopt.backends.onnxruntime.legalize.expand_attention_mask import ExpandAttentionMask
+    from graphopt.backends.onnxruntime.legalize.widen_half_attention import WidenHalfAttention
     from graphopt.pipeline.context import PassContext
 
     runnable = flat.clone() if flat is model else flat
+    WidenHalfAttention().run(runnable, PassContext())
     ExpandAttentionMask().run(runnable, PassContext())
     return runnable
 

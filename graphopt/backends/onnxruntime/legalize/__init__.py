@@ -21,9 +21,11 @@ from graphopt.backends.onnxruntime.legalize.split_depth_to_space import SplitDep
 from graphopt.backends.onnxruntime.legalize.split_group_normalization import SplitGroupNormalization
 from graphopt.backends.onnxruntime.legalize.split_skip_normalization import SplitSkipNormalization
 from graphopt.backends.onnxruntime.legalize.split_transposed_conv_phases import SplitTransposedConvPhases
+from graphopt.backends.onnxruntime.legalize.widen_half_attention import WidenHalfAttention
 from graphopt.pipeline.pass_base import Pass
 
 LEGALIZE_PASSES: tuple[type[Pass], ...] = (
+    WidenHalfAttention,
     ExpandAttentionMask,
     SpellMultiHeadAttention,
     KeepSoftmaxFloat,
