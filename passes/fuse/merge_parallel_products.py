@@ -74,17 +74,23 @@ class _Plan:
 def _plan(family: Sequence[Product], order: Mapping[ir.Node, int]) -> _Plan:
     """The longest run of common steps whose operands are there where the first product stands."""
     columns = [member.columns for member in family]
-    start = order[family[0].node]
     steps: list[Step] = []
     values: Sequence[ir.Value] = [member.result for member in family]
     axis = -1
     while (step := next_step(values, columns, axis)) is not None:
-        producer = None if step.shared is None else step.shared.producer()
-        if producer is not None and order.get(producer, -1) >= start:
+        if step.shared is not None and not _stands_before(step.shared, family[0].node, order):
             break
         steps.append(step)
         values, axis = step.results, step.axis
     return _Plan(family, steps)
+
+
+def _stands_before(value: ir.Value, node: ir.Node, order: Mapping[ir.Node, int]) -> bool:
+    """Whether ``value`` is there where ``node`` stands; what an earlier merge made is not looked for."""
+    producer = value.producer()
+    if producer is None or producer.graph is not node.graph:
+        return True
+    return producer in order and order[producer] < order[node]
 
 
 def _is_smaller(plan: _Plan) -> bool:
