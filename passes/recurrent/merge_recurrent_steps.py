@@ -68,11 +68,11 @@ def _chains(graph: ir.Graph | ir.Function) -> list[list[ir.Node]]:
 
 
 def _is_run(node: ir.Node) -> bool:
-    """Whether ``node`` is a forward run of a known number of steps that shows its states."""
+    """Whether ``node`` is a forward run of a known number of steps; the last may not show its states."""
     states = _STATES.get(node.op_type, ())
     if not states or node.domain != "" or any(node.inputs[4:5]) or len(node.inputs) > 5 + len(states):
         return False
-    if node.attributes.get_string("direction", "forward") != "forward" or len(node.outputs) <= len(states):
+    if node.attributes.get_string("direction", "forward") != "forward":
         return False
     return node.attributes.get_int("layout", 0) == 0 and _steps(node) is not None
 
