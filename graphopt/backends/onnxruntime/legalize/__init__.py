@@ -7,6 +7,7 @@
 from graphopt.backends.onnxruntime.legalize.expand_attention_mask import ExpandAttentionMask
 from graphopt.backends.onnxruntime.legalize.flatten_cropping_pad import FlattenCroppingPad
 from graphopt.backends.onnxruntime.legalize.inline_calls import InlineCalls
+from graphopt.backends.onnxruntime.legalize.keep_average_pool_float import KeepAveragePoolFloat
 from graphopt.backends.onnxruntime.legalize.keep_softmax_float import KeepSoftmaxFloat
 from graphopt.backends.onnxruntime.legalize.lower_opset import LowerOpset
 from graphopt.backends.onnxruntime.legalize.move_softmax_axis_last import MoveSoftmaxAxisLast
@@ -29,6 +30,7 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     ExpandAttentionMask,
     SpellMultiHeadAttention,
     KeepSoftmaxFloat,
+    KeepAveragePoolFloat,
     SpellIntegerProducts,
     InlineCalls,
     SplitSkipNormalization,
