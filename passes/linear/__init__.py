@@ -10,10 +10,12 @@ from graphopt.passes.linear.fuse_pad import FusePad
 from graphopt.passes.linear.fuse_pad_into_pool import FusePadIntoPool
 from graphopt.passes.linear.fuse_scale import FuseScale
 from graphopt.passes.linear.fuse_split_affine import FuseSplitAffine
+from graphopt.passes.linear.merge_affine_steps import MergeAffineSteps
 from graphopt.pipeline.pass_base import Pass
 
 LINEAR_PASSES: tuple[type[Pass], ...] = (
     FoldGemmAttributes,
+    MergeAffineSteps,  # before the operators take them in: one step instead of three
     FuseBatchNorm,
     FuseScale,
     FuseBias,
