@@ -3,6 +3,9 @@
 from graphopt.passes.normalization.fuse_normalization_scale import FuseNormalizationScale
 from graphopt.passes.normalization.keep_reduced_axes import KeepReducedAxes
 from graphopt.passes.normalization.recognize_group_normalization import RecognizeGroupNormalization
+from graphopt.passes.normalization.recognize_inner_layer_normalization import (
+    RecognizeInnerLayerNormalization,
+)
 from graphopt.passes.normalization.recognize_instance_normalization import RecognizeInstanceNormalization
 from graphopt.passes.normalization.recognize_layer_normalization import RecognizeLayerNormalization
 from graphopt.passes.normalization.recognize_rms_normalization import RecognizeRMSNormalization
@@ -14,6 +17,7 @@ NORMALIZATION_PASSES: tuple[type[Pass], ...] = (
     RecognizeInstanceNormalization,  # before LayerNormalization, which would store ones for every pixel
     RecognizeGroupNormalization,  # is made of InstanceNormalization
     RecognizeLayerNormalization,
+    RecognizeInnerLayerNormalization,
     RecognizeRMSNormalization,
     FuseNormalizationScale,  # after those that leave ones for it
     RecognizeSoftmax,
