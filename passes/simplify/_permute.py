@@ -39,12 +39,14 @@ _REDUCTIONS = """
     ReduceSum ReduceSumSquare
 """
 _REDUCING = frozenset(_REDUCTIONS.split())
+_MOVING_AXES = frozenset({"Slice", "Pad", "Squeeze", "Unsqueeze"})
 OPERATORS = (
     UNARY_OPERATORS
     | BROADCAST_OPERATORS
     | _ALONG_AXIS
     | _REDUCING
-    | {"Slice", "Pad", "QuantizeLinear", "DequantizeLinear"}
+    | _MOVING_AXES
+    | {"QuantizeLinear", "DequantizeLinear"}
 )
 """Operators ``permuted`` knows."""
 
@@ -54,10 +56,12 @@ class Change:
     """What an operator needs to work on inputs before their transposition.
 
     Attributes:
+        perm: of the transposition that is put behind its outputs.
         axis: the new ``axis``, or None where it has none.
         constants: new constants by input.
     """
 
+    perm: Perm
     axis: int | None = None
     constants: dict[int, Array] = field(default_factory=dict)
 
@@ -67,7 +71,7 @@ def permuted(node: ir.Node, perm: Perm, is_inside: Callable[[ir.Value], bool]) -
 
     Args:
         node: a standard operator.
-        perm: of the transposition that is taken away from its inputs and put behind its outputs.
+        perm: of the transposition that is taken away from its inputs.
         is_inside: whether an input is such an input.
     """
     inside = [value is not None and is_inside(value) for value in node.inputs]
@@ -80,14 +84,14 @@ def permuted(node: ir.Node, perm: Perm, is_inside: Callable[[ir.Value], bool]) -
     if not inside[0] or any(inside[1:]):
         return None
     if node.op_type in UNARY_OPERATORS:
-        return Change() if all(map(_is_scalar, node.inputs[1:])) else None
+        return Change(perm) if all(map(_is_scalar, node.inputs[1:])) else None
     if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
         return _quantization(node, perm)
     if node.op_type in _ALONG_AXIS:
-        return Change(_axis(node, perm))
-    if node.op_type == "Pad":
-        return _pad(node, perm)
-    return _slice(node, perm) if node.op_type == "Slice" else _reduction(node, perm)
+        return Change(perm, _axis(node, perm))
+    if node.op_type in _REDUCING:
+        return _reduction(node, perm)
+    return _MOVED[node.op_type](node, perm)
 
 
 def transposed_shape(shape: ir.Shape | None, perm: Perm) -> ir.Shape | None:
@@ -116,7 +120,7 @@ def _concat(node: ir.Node, perm: Perm, inside: Sequence[bool]) -> Change | None:
             if array is None:
                 return None
             constants[index] = array
-    return Change(_axis(node, perm), constants)
+    return Change(perm, _axis(node, perm), constants)
 
 
 def _broadcasting(node: ir.Node, perm: Perm, inside: Sequence[bool]) -> Change | None:
@@ -130,7 +134,7 @@ def _broadcasting(node: ir.Node, perm: Perm, inside: Sequence[bool]) -> Change |
             return None
         if array.size > 1:
             constants[index] = array
-    return Change(None, constants)
+    return Change(perm, None, constants)
 
 
 def _back(value: ir.Value | None, perm: Perm, node: ir.Node) -> Array | None:
@@ -150,8 +154,8 @@ def _quantization(node: ir.Node, perm: Perm) -> Change | None:
     if node.attributes.get_int("block_size", 0):
         return None
     if all(map(_is_scalar, node.inputs[1:])):
-        return Change()
-    return Change(perm[node.attributes.get_int("axis", 1) % len(perm)])
+        return Change(perm)
+    return Change(perm, perm[node.attributes.get_int("axis", 1) % len(perm)])
 
 
 def _ints(value: ir.Value | None) -> list[int] | None:
@@ -160,12 +164,39 @@ def _ints(value: ir.Value | None) -> list[int] | None:
 
 
 def _reduction(node: ir.Node, perm: Perm) -> Change | None:
-    if not node.attributes.get_int("keepdims", 1):
-        return None
+    keeps = node.attributes.get_int("keepdims", 1) != 0
     if len(node.inputs) < 2 or node.inputs[1] is None:
-        return None if node.attributes.get_int("noop_with_empty_axes", 0) else Change()
+        if node.attributes.get_int("noop_with_empty_axes", 0) != 0:
+            return None
+        return Change(perm if keeps else ())
     axes = _ints(node.inputs[1])
-    return None if not axes else Change(None, {1: _renamed(axes, perm)})
+    if not axes:
+        return None
+    return Change(perm if keeps else _without(perm, axes), None, {1: _renamed(axes, perm)})
+
+
+def _squeeze(node: ir.Node, perm: Perm) -> Change | None:
+    axes = _ints(node.inputs[1]) if len(node.inputs) > 1 else None
+    return None if not axes else Change(_without(perm, axes), None, {1: _renamed(axes, perm)})
+
+
+def _unsqueeze(node: ir.Node, perm: Perm) -> Change | None:
+    """New axes stay where they are; the others go where they came from."""
+    axes = _ints(node.inputs[1])
+    if axes is None:
+        return None
+    rank = len(perm) + len(axes)
+    added = {axis % rank for axis in axes}
+    old = [axis for axis in range(rank) if axis not in added]
+    places = iter(old[axis] for axis in perm)
+    return Change(tuple(axis if axis in added else next(places) for axis in range(rank)))
+
+
+def _without(perm: Perm, axes: Sequence[int]) -> Perm:
+    """The permutation of the axes that are left when ``axes`` of the transposed value are dropped."""
+    dropped = {axis % len(perm) for axis in axes}
+    left = [source for axis, source in enumerate(perm) if axis not in dropped]
+    return tuple(sorted(left).index(source) for source in left)
 
 
 def _renamed(axes: Sequence[int], perm: Perm) -> Array:
@@ -179,16 +210,24 @@ def _slice(node: ir.Node, perm: Perm) -> Change | None:
         starts = node.inputs[1]
         count = None if starts is None or starts.shape is None else starts.shape[0]
         axes = list(range(count)) if isinstance(count, int) else None
-    return None if axes is None else Change(None, {3: _renamed(axes, perm)})
+    return None if axes is None else Change(perm, None, {3: _renamed(axes, perm)})
 
 
 def _pad(node: ir.Node, perm: Perm) -> Change | None:
     pads = _ints(node.inputs[1])
     if len(node.inputs) > 3 and node.inputs[3] is not None:
         axes = _ints(node.inputs[3])
-        return None if axes is None else Change(None, {3: _renamed(axes, perm)})
+        return None if axes is None else Change(perm, None, {3: _renamed(axes, perm)})
     if pads is None or len(pads) != 2 * len(perm):
         return None
     order = np.argsort(perm)
     both = np.asarray(pads, np.int64).reshape(2, len(perm))
-    return Change(None, {1: both[:, order].ravel()})
+    return Change(perm, None, {1: both[:, order].ravel()})
+
+
+_MOVED: dict[str, Callable[[ir.Node, Perm], Change | None]] = {
+    "Pad": _pad,
+    "Slice": _slice,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+}

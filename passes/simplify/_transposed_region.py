@@ -27,17 +27,15 @@ def perm_of(node: ir.Node) -> Perm | None:
 
 @dataclass
 class Region:
-    """Operators reached from transpositions with one permutation.
+    """Operators reached from transpositions.
 
     Attributes:
         graph: where all of it is.
-        perm: the permutation.
         sources: the transpositions it starts from, by their results.
         nodes: the operators, each with what changes about it.
     """
 
     graph: ir.Graph
-    perm: Perm
     sources: dict[ir.Value, ir.Node] = field(default_factory=dict)
     nodes: dict[ir.Node, Change] = field(default_factory=dict)
 
@@ -49,28 +47,48 @@ class Region:
             node = queue.popleft()
             if node in self.nodes or node.op_type not in OPERATORS or node.domain != "":
                 continue
-            change = permuted(node, self.perm, self._is_reachable)
+            change = self._change(node)
             if change is None:
                 continue
             self.nodes[node] = change
             for value in node.inputs:
-                if value is not None and not self.holds(value) and self._is_reachable(value):
-                    producer = value.producer()
-                    assert producer is not None, "only a transposition makes a new value reachable"
+                producer = None if value is None else value.producer()
+                if value is not None and producer is not None and self._is_new_source(value, node):
                     self.sources[value] = producer
                     queue.extend(self._readers(value))
-            for value in node.outputs:
-                queue.extend(self._readers(value))
+            if not _is_identity(change.perm):
+                for value in node.outputs:
+                    queue.extend(self._readers(value))
+
+    def _change(self, node: ir.Node) -> Change | None:
+        """What changes about ``node`` when it reads values of the region, all under one permutation."""
+        held = [value for value in node.inputs if value is not None and self.holds(value)]
+        perm = self.perm(held[0]) if held else None
+        return None if perm is None else permuted(node, perm, lambda value: self._has(value, perm))
+
+    def _has(self, value: ir.Value, perm: Perm) -> bool:
+        """Whether ``value`` is there without a transposition by ``perm``."""
+        producer = value.producer()
+        if producer is None or producer.graph is not self.graph:
+            return False
+        return self.perm(value) == perm if self.holds(value) else perm_of(producer) == perm
+
+    def _is_new_source(self, value: ir.Value, node: ir.Node) -> bool:
+        if self.holds(value):
+            return False
+        perms = [self.perm(other) for other in node.inputs if other is not None and self.holds(other)]
+        return self._has(value, perms[0])
+
+    def perm(self, value: ir.Value) -> Perm:
+        """The permutation behind a value of the region."""
+        producer = value.producer()
+        assert producer is not None, "only results of nodes are in a region"
+        source = perm_of(self.sources[value]) if value in self.sources else None
+        return source if source is not None else self.nodes[producer].perm
 
     def holds(self, value: ir.Value) -> bool:
         """Whether ``value`` is one of the region's, in the order of axes after the transposition."""
         return value in self.sources or value.producer() in self.nodes
-
-    def _is_reachable(self, value: ir.Value) -> bool:
-        producer = value.producer()
-        if producer is None or producer.graph is not self.graph:
-            return False
-        return self.holds(value) or perm_of(producer) == self.perm
 
     def _readers(self, value: ir.Value) -> Iterator[ir.Node]:
         return (use.node for use in value.uses() if use.node.graph is self.graph)
@@ -91,7 +109,10 @@ class Region:
         for value in dict.fromkeys(node.inputs):
             if value is None or not self.holds(value):
                 continue
-            added += self.is_absorbed(value) if value in self.sources else not self.is_read_outside(value)
+            if value in self.sources:
+                added += self.is_absorbed(value)
+            elif not _is_identity(self.perm(value)):
+                added += not self.is_read_outside(value)
         return added
 
     def is_absorbed(self, value: ir.Value) -> bool:
@@ -107,18 +128,24 @@ class Region:
 
     def exit_cost(self, value: ir.Value) -> int:
         """Transpositions behind ``value``: one for all plain readers, less those that cancel with it."""
+        own = self.perm(value)
         perms = (perm_of(use.node) for use in value.uses() if use.node.graph is self.graph)
-        cancelled = sum(perm is not None and self.combined(perm) == tuple(range(len(perm))) for perm in perms)
-        return self.is_read_outside(value) - cancelled
-
-    def combined(self, perm: Perm) -> Perm:
-        """The region's transposition and one with ``perm`` behind it, as one."""
-        return tuple(self.perm[axis] for axis in perm)
+        cancelled = sum(perm is not None and _is_identity(combined(own, perm)) for perm in perms)
+        return (self.is_read_outside(value) and not _is_identity(own)) - cancelled
 
     def gain(self) -> int:
         """How many transpositions fewer there are without it."""
         exits = sum(self.exit_cost(value) for node in self.nodes for value in node.outputs)
         return sum(self.is_absorbed(value) for value in self.sources) - exits
+
+
+def combined(first: Perm, second: Perm) -> Perm:
+    """Two transpositions, one behind the other, as one."""
+    return tuple(first[axis] for axis in second)
+
+
+def _is_identity(perm: Perm) -> bool:
+    return perm == tuple(range(len(perm)))
 
 
 def _in_order(nodes: dict[ir.Node, Change]) -> list[ir.Node]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from graphopt.passes.simplify._permute import Change, transposed_shape
+from graphopt.passes.simplify._permute import Change, Perm, transposed_shape
 from graphopt.passes.simplify._surgery import Constants, drop_if_dead, drop_initializer, nodes_of
-from graphopt.passes.simplify._transposed_region import Region, perm_of
+from graphopt.passes.simplify._transposed_region import Region, combined, perm_of
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.opfacts import opset_of
@@ -46,7 +46,7 @@ class SinkTransposes(Pass):
             perm = perm_of(node)
             if node in tried or perm is None or perm == tuple(range(len(perm))):
                 continue
-            region = Region(graph, perm)
+            region = Region(graph)
             region.grow(node)
             tried.update(region.sources.values())
             region.prune()
@@ -70,34 +70,35 @@ class _Rewriting:
             for value in node.outputs:
                 self._leave(value)
         for node, change in self.region.nodes.items():
+            perm = change.perm
             self._adjust(node, change)
             for index, value in enumerate(node.inputs):
                 if value in self.region.sources:
                     node.replace_input_with(index, self.region.sources[value].inputs[0])
             for value in node.outputs:
-                value.shape = transposed_shape(value.shape, self.region.perm)
+                value.shape = transposed_shape(value.shape, perm)
         for transpose in self.region.sources.values():
             drop_if_dead(transpose)
 
     def _leave(self, value: ir.Value) -> None:
         """Give everything outside that reads ``value`` what it read before."""
-        is_plain = self.region.is_read_outside(value)
+        own = self.region.perm(value)
+        is_plain = self.region.is_read_outside(value) and own != tuple(range(len(own)))
         outside = [use for use in value.uses() if use.node not in self.region.nodes]
         for use in outside:
             perm = perm_of(use.node) if use.node.graph is self.region.graph else None
             if perm is not None:
-                self._combine(use.node, perm)
+                self._combine(use.node, combined(own, perm))
         if is_plain:
             plain = [
                 use for use in outside if use.node.graph is not self.region.graph or perm_of(use.node) is None
             ]
-            behind = self._transpose(value)
+            behind = self._transpose(value, own)
             for use in plain:
                 use.node.replace_input_with(use.idx, behind)
 
-    def _combine(self, transpose: ir.Node, perm: tuple[int, ...]) -> None:
+    def _combine(self, transpose: ir.Node, both: Perm) -> None:
         """A Transpose behind the region does both permutations, or goes away."""
-        both = self.region.combined(perm)
         output, source = transpose.outputs[0], transpose.inputs[0]
         assert source is not None
         if both != tuple(range(len(both))) or output.is_graph_output():
@@ -106,7 +107,7 @@ class _Rewriting:
         output.replace_all_uses_with(source)
         drop_if_dead(transpose)
 
-    def _transpose(self, value: ir.Value) -> ir.Value:
+    def _transpose(self, value: ir.Value, perm: Perm) -> ir.Value:
         producer = value.producer()
         assert producer is not None
         name = value.name or "transposed"
@@ -116,7 +117,7 @@ class _Rewriting:
             "",
             "Transpose",
             [value],
-            [ir.AttrInt64s("perm", self.region.perm)],
+            [ir.AttrInt64s("perm", perm)],
             outputs=[behind],
             name=self.constants.unique(f"{producer.name or name}.Transpose"),
         )

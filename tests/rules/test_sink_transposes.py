@@ -19,8 +19,14 @@ OPSET = 23
 SEEDS = 100
 
 
+KINDS = (
+    *("transpose",) * 3,
+    *("unary", "binary", "constant", "axis", "concat", "reduce", "slice", "pad", "squeeze", "unsqueeze"),
+)
+
+
 class _Builder:
-    """One random graph: a pool of values of rank 3, to which an operator at a time is added."""
+    """One random graph: a pool of values, to which an operator at a time is added."""
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
@@ -53,13 +59,18 @@ class _Builder:
         """One more operator."""
         x = self.pool[-1 - int(self.rng.integers(min(4, len(self.pool))))]
         shape = tuple(int(d) for d in x.shape.numpy())
-        axis = int(self.rng.integers(-3, 3))
-        kind = self.rng.choice(
-            ["t", "t", "t", "unary", "binary", "constant", "axis", "concat", "reduce", "slice", "pad"]
-        )
-        if kind == "t":
-            perm = self.rng.choice([[0, 2, 1], [0, 2, 1], [1, 2, 0], [2, 0, 1]])
-            self._node("Transpose", [x], ir.AttrInt64s("perm", [int(p) for p in perm]))
+        rank = len(shape)
+        axis = int(self.rng.integers(-rank, rank))
+        kind = self.rng.choice(KINDS)
+        if kind == "transpose":
+            perm = [int(p) for p in self.rng.permutation(rank)]
+            swap = [*range(rank - 2), rank - 1, rank - 2]
+            perm = perm if perm != sorted(perm) else swap
+            self._node("Transpose", [x], ir.AttrInt64s("perm", swap if self.rng.random() < 0.5 else perm))
+        elif kind == "squeeze" and rank > 2:
+            self._node("ReduceMax", [x, self._constant([axis])], ir.AttrInt64("keepdims", 0))
+        elif kind == "unsqueeze" and rank < 4:
+            self._node("Unsqueeze", [x, self._constant([axis])])
         elif kind == "unary":
             self._node(str(self.rng.choice(["Relu", "Neg", "Abs", "Floor"])), [x])
         elif kind == "binary":
@@ -68,7 +79,7 @@ class _Builder:
                 str(self.rng.choice(["Add", "Mul", "Max"])), [x, same[int(self.rng.integers(len(same)))]]
             )
         elif kind == "constant":
-            part = shape[int(self.rng.integers(3)) :]
+            part = shape[int(self.rng.integers(rank)) :]
             size = [d if self.rng.random() < 0.7 else 1 for d in part]
             array = self.rng.standard_normal(size)
             self._node("Sub", [self._constant(array, np.float32), x])
@@ -81,8 +92,8 @@ class _Builder:
             self._node("ReduceMax", [x, self._constant([axis])], ir.AttrInt64("keepdims", 1))
         elif kind == "slice":
             self._node("Slice", [x, self._constant([0]), self._constant([2]), self._constant([axis])])
-        elif max(shape) < 12:
-            pads = [int(p) for p in self.rng.integers(0, 2, 6)]
+        elif kind == "pad" and max(shape) < 12:
+            pads = [int(p) for p in self.rng.integers(0, 2, 2 * rank)]
             self._node("Pad", [x, self._constant(pads)])
 
     def model(self) -> ir.Model:
@@ -103,8 +114,8 @@ class _Builder:
 
 def _transposes(model: ir.Model) -> int:
     """Those that move something: one that does not waits for another pass."""
-    moving = (perm_of(node) not in (None, (0, 1, 2)) for node in model.graph)
-    return sum(moving)
+    perms = [perm for node in model.graph if (perm := perm_of(node)) is not None]
+    return sum(perm != tuple(range(len(perm))) for perm in perms)
 
 
 def _passes() -> Iterator[tuple[str, int]]:
