@@ -61,7 +61,11 @@ def make_sound() -> None:
         _correct(registry, name, _broadcast)
     for name, correct in (("If", _if), ("Loop", _loop), ("Slice", _slice), ("Split", _split)):
         _correct(registry, name, correct)
-    for name, correct in (("Squeeze", _squeeze), ("Unique", _unique)):
+    for name, correct in (
+        ("ConstantOfShape", _constant_of_shape),
+        ("Squeeze", _squeeze),
+        ("Unique", _unique),
+    ):
         _correct(registry, name, correct)
     for name in ("Flatten", "Reshape"):
         _correct(registry, name, _settle)
@@ -180,6 +184,13 @@ def _split(ctx: Context, node: ir.Node) -> None:
             dims = list(value.shape)
             dims[axis] = ctx.new_symbolic_dim()
             value.shape = ir.Shape(dims)
+
+
+def _constant_of_shape(ctx: Context, node: ir.Node) -> None:
+    """A shape that is computed from dims is a shape too; the library only reads constants."""
+    result, dims = node.outputs[0], ctx.get_symbolic_value(node.inputs[0])
+    if result.shape is None and dims is not None and all(not isinstance(d, int) or d >= 0 for d in dims):
+        result.shape = ir.Shape(dims)
 
 
 def _squeeze(_ctx: Context, node: ir.Node) -> None:

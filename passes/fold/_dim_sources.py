@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,7 @@ class Sources:
 
     def plan(self, wanted: Array, shapes: Sequence[ir.Node]) -> Plan | None:
         """How to say ``wanted`` with the dims of graph inputs and of what ``shapes`` read, or None."""
-        table = dict(self._inputs)
+        table = ChainMap({}, self._inputs)  # what is read nowhere else is not for the next caller
         for node in shapes:
             value = node.inputs[0]
             if value is not None and not value.is_graph_input():
@@ -145,7 +146,9 @@ class Sources:
         return value
 
 
-def _index(table: dict[Run, Stretch], value: ir.Value, elements: Elements, before: ir.Node | None) -> None:
+def _index(
+    table: MutableMapping[Run, Stretch], value: ir.Value, elements: Elements, before: ir.Node | None
+) -> None:
     dims = elements.dims(value)
     for start in range(len(dims or ())):
         for end in range(start + 1, len(dims or ()) + 1):
@@ -155,7 +158,7 @@ def _index(table: dict[Run, Stretch], value: ir.Value, elements: Elements, befor
                 table.setdefault(run, Stretch(value, start, end, before))
 
 
-def _longest(table: dict[Run, Stretch], listed: Run, position: int) -> Stretch | None:
+def _longest(table: Mapping[Run, Stretch], listed: Run, position: int) -> Stretch | None:
     for end in range(len(listed), position, -1):
         found = table.get(listed[position:end])
         if found is not None:
