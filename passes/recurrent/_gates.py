@@ -72,7 +72,7 @@ def affine(value: ir.Value, width: int) -> Affine | str:
     for _ in range(_DEPTH):
         if not pending:
             break
-        problem = _take_apart(pending.pop(), width, pending, products, biases)
+        problem = _take_apart(pending.pop(0), width, pending, products, biases)
         if problem:
             return problem
     if pending or not products:

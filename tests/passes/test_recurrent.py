@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
+import onnx.numpy_helper
 import onnx.parser
 import onnx_ir as ir
 import pytest
@@ -64,20 +65,11 @@ class Sketch:
         numbers = ", ".join(f"int64[1] n{n} = {{{n}}}" for n in (1, *range(0, 5 * STATE, STATE)))
         header = '<ir_version: 10, opset_import: ["": 21]>'
         text = f"{header} g ({declared}) => ({results}) <{numbers}> {{ {' '.join(self.lines)} }}"
-        model = ir.from_proto(onnx.parser.parse_model(text))
-        for name, array in self.weights.items():
-            value = ir.Value(
-                name=name,
-                shape=ir.Shape(array.shape),
-                type=ir.TensorType(ir.DataType.FLOAT),
-                const_value=ir.tensor(array),
-            )
-            model.graph.register_initializer(value)
-            for node in model.graph:
-                for index, operand in enumerate(node.inputs):
-                    if operand is not None and operand.name == name and operand is not value:
-                        node.replace_input_with(index, value)
-        return model
+        model = onnx.parser.parse_model(text)
+        model.graph.initializer.extend(
+            onnx.numpy_helper.from_array(array, name) for name, array in self.weights.items()
+        )
+        return ir.from_proto(model)
 
     def feeds(self, inputs: Mapping[str, Sequence[int]]) -> dict[str, Array]:
         """Random values of the inputs."""
@@ -203,3 +195,14 @@ def test_two_followers_of_one_step_are_not_merged_into_it() -> None:
     gru(sketch, "x2", h, 2, "gemm", "split", "parts")
     left = check(sketch.model(inputs, ["h1", "h2"]), sketch.feeds(inputs))
     assert left["GRU"] == 3
+
+
+def test_input_and_state_of_the_same_size_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "INPUT", STATE)
+    sketch = Sketch(12)
+    inputs = dict.fromkeys(("x0", "x1", "x2", "h", "c"), (BATCH, STATE))
+    h, c = "h", "c"
+    for t in range(3):
+        h, c = lstm(sketch, f"x{t}", h, c, t, "gemm", "split", "ifgo")
+    left = check(sketch.model(inputs, ["h2"]), sketch.feeds(inputs))
+    assert left["LSTM"] == 1
