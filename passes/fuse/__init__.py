@@ -6,6 +6,7 @@ from graphopt.passes.fuse.fuse_mat_mul_add import FuseMatMulAdd
 from graphopt.passes.fuse.fuse_skip_normalization import FuseSkipNormalization
 from graphopt.passes.fuse.merge_nested_splits import MergeNestedSplits
 from graphopt.passes.fuse.merge_parallel_products import MergeParallelProducts
+from graphopt.passes.fuse.merge_slices import MergeSlices
 from graphopt.pipeline.pass_base import Pass
 
 FUSE_PASSES: tuple[type[Pass], ...] = (
@@ -14,5 +15,6 @@ FUSE_PASSES: tuple[type[Pass], ...] = (
     FuseMaskedSoftmax,
     FuseSkipNormalization,  # after the embeddings, whose last sum it would take
     FuseMatMulAdd,
+    MergeSlices,
     MergeNestedSplits,
 )
