@@ -7,6 +7,7 @@ from graphopt.passes.attention.fold_partial_rotation import FoldPartialRotation
 from graphopt.passes.attention.merge_attention_heads import MergeAttentionHeads
 from graphopt.passes.attention.recognize_attention import RecognizeAttention
 from graphopt.passes.attention.recognize_rotary_embedding import RecognizeRotaryEmbedding
+from graphopt.passes.attention.simplify_attention_mask import SimplifyAttentionMask
 from graphopt.passes.attention.split_batch_of_heads import SplitBatchOfHeads
 from graphopt.passes.attention.split_packed_heads import SplitPackedHeads
 from graphopt.pipeline.pass_base import Pass
@@ -18,6 +19,7 @@ ATTENTION_PASSES: tuple[type[Pass], ...] = (
     FoldPartialRotation,
     RecognizeAttention,
     FoldAttentionScale,  # what is scaled before the head split is seen from the attention
+    SimplifyAttentionMask,
     FoldGroupedHeads,
     FoldAttentionCache,  # after grouping: what is kept for later are the heads before they are copied
     MergeAttentionHeads,  # last: the others look for heads of their own

@@ -32,13 +32,13 @@ def scalar(match: Match, name: str) -> float | None:
     return float(np.asarray(tensor.numpy()).astype(np.float64).ravel()[0])
 
 
-def scale_of(match: Match, name: str, operators: Sequence[str]) -> float | str:
+def scale_of(match: Match, name: str, operator: str) -> float | str:
     """What multiplying or dividing by the constant ``name`` scales by, or why that is not known.
 
     Args:
-        match: where ``name`` is the operand of a Mul or a Div.
-        name: the constant; missing in spellings that do not scale.
-        operators: the operators of the match; a Div among them divides.
+        match: where ``name`` is an operand; missing in spellings that do not scale.
+        name: the constant.
+        operator: Mul or Div.
     """
     if name not in match:
         return 1.0
@@ -47,7 +47,7 @@ def scale_of(match: Match, name: str, operators: Sequence[str]) -> float | str:
         return "the scale is not one constant number"
     if number == 0 or not math.isfinite(number):
         return f"the scale is {number}"
-    return 1.0 / number if "Div" in operators else number
+    return 1.0 / number if operator == "Div" else number
 
 
 def takes(match: Match, *names: str) -> str | None:

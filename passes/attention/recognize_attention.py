@@ -21,8 +21,12 @@ _HIDE = "s2 = Where (keep, s1, fill) | Where (drop, fill, s1) | s1"
 _ADD = "s3 = Add (s2, mask) | s2"
 
 
-def _operators(match: Match) -> list[str]:
-    return [node.op_type for node in match.nodes]
+def _scale(match: Match) -> float | str:
+    """What the scores are multiplied by, or why that is not known."""
+    scaled = match.values.get("s1")
+    node = scaled.producer() if isinstance(scaled, ir.Value) else None
+    found: float | str = _scores.scale_of(match, "c", "" if node is None else node.op_type)
+    return found
 
 
 def _refuses(match: Match) -> str | None:
@@ -38,9 +42,11 @@ def _refuses(match: Match) -> str | None:
         return "the softmax is not over the keys"
     if not all(_scores.may_be_one_batch(a, b) for a, b in ((q[0], k[0]), (q[0], v[0]), (k[0], v[0]))):
         return "an operand is stretched along the batch"
-    scale = _scores.scale_of(match, "c", _operators(match))
+    scale = _scale(match)
     if isinstance(scale, str):
         return scale
+    if "cap" in match and (_scores.scalar(match, "cap") or 0) <= 0:
+        return "the scores are not capped by one positive number"
     if "vt" in match and match.attr_ints("turned") != _turned(len(q)):
         return "the weights are not transposed"
     if match.attr("wide") is not None and (match.attr("wide"), match.attr("narrow")) != (1, match.dtype("q")):
@@ -84,19 +90,23 @@ def _attention(match: Match) -> Replacement:
         constants["axis"] = np.asarray([1], np.int64)
         lines.append(f"spread = Unsqueeze ({bias}, axis)")
         bias = "spread"
-    scale = _scores.scale_of(match, "c", _operators(match))
+    scale = _scale(match)
     assert isinstance(scale, float), "the guard let only known scales through"
     count = "" if rank == 4 else "q_num_heads = 1, kv_num_heads = 1, "
-    precision = ", softmax_precision = 1" if match.attr("wide") is not None else ""
+    cap = _scores.scalar(match, "cap") or 0.0
+    extra = ", softmax_precision = 1" if match.attr("wide") is not None else ""
+    extra += ", softcap = @cap" if cap else ""
     operands = f"q, k, v, {bias}" if bias else "q, k, v"
     result = "y"
     if "vt" in match:
         lines.append("v = Transpose <perm = @swapped> (vt)")
         result = "h"
-    lines.append(f"{result} = Attention <{count}scale = @scale{precision}> ({operands})")
+    lines.append(f"{result} = Attention <{count}scale = @scale{extra}> ({operands})")
     if "vt" in match:
         lines.append("y = Transpose <perm = @swapped> (h)")
-    return Replacement("\n".join(lines), constants, {"swapped": _turned(rank or 0), "scale": scale})
+    return Replacement(
+        "\n".join(lines), constants, {"swapped": _turned(rank or 0), "scale": scale, "cap": cap}
+    )
 
 
 def _turned(rank: int) -> tuple[int, ...]:
@@ -119,6 +129,7 @@ def _draw(draw: Draw, fill: float = -1e4, ranks: tuple[int, ...] = (3, 4)) -> No
     draw.attribute("turned", _turned(rank))
     draw.attribute("axis", draw.choice(-1, rank - 1))
     draw.constant("c", draw.choice(2.0, [0.5], [[0.7]]))
+    draw.constant("cap", draw.choice(1.5, [3.0]))
     if "Add" in draw.ops:
         draw.input("mask", *draw.choice(("S", "T"), (1, "S", "T"), (*lead, "S", "T")))
         draw.input("bias", *draw.choice(("S", "T"), (1, "S", "T"), (*lead, "S", "T")))
@@ -174,6 +185,11 @@ RULES = (
     _rule(
         "two-masks",
         "s2 = Add (s1, bias); s3 = Add (s2, mask); p = Softmax <axis = @axis> (s3)",
+        refusals=(Refusal(_draw_stretched, "stretched"),),
+    ),
+    _rule(
+        "capped-scores",
+        f"f = Div (s1, cap); g = Tanh (f); s2 = Mul (g, cap); {_ADD}; p = Softmax <axis = @axis> (s3)",
         refusals=(Refusal(_draw_stretched, "stretched"),),
     ),
     _rule(
