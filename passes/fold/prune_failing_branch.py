@@ -19,6 +19,10 @@ from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite import opfacts
 
+_TRIED = "graphopt.branches-tried"
+_TRIES = 2
+"""Trying takes a copy of the model: what neither the first nor a cleaner graph decides stays undecided."""
+
 _ROUNDS = 4
 """Inferring and inlining again: one rank decides the next If, and that the next rank."""
 
@@ -45,6 +49,7 @@ class PruneFailingBranch(Pass):
         """Try the Ifs whose branches differ in rank, outer ones first."""
         pruned = 0
         for node in list(islice(_candidates(model), self.most)):
+            node.meta[_TRIED] = node.meta.get(_TRIED, 0) + 1
             then, otherwise = (_failure(model, node, taken) for taken in (True, False))
             if (then is None) == (otherwise is None):
                 continue
@@ -59,7 +64,7 @@ class PruneFailingBranch(Pass):
 
 def _candidates(model: ir.Model) -> Iterator[ir.Node]:
     for node in model.graph.all_nodes():
-        if node.op_type != "If" or node.domain not in ("", "ai.onnx"):
+        if node.op_type != "If" or node.domain not in ("", "ai.onnx") or node.meta.get(_TRIED, 0) >= _TRIES:
             continue
         ranks = [[_rank(value) for value in _branch(node, taken).outputs] for taken in (True, False)]
         if any(a is not None and b is not None and a != b for a, b in zip(*ranks, strict=True)):
