@@ -64,20 +64,24 @@ def _spell(match: Match) -> Replacement:
 
 
 def _draw(draw: Draw) -> None:
-    draw.input("x", "N", 6, 3, "W")
+    draw.input("i", "N", 4, 3, "W")
+    draw.constant("w", draw.array(6, 4, 1, 1))
+    draw.attribute("attrs", {})
+    draw.omit("k")
     for name in ("s", "b"):
         draw.constant(name, draw.array(*draw.choice((), (1,), (6, 1, 1), (1, 6, 1, 1))))
 
 
 def _draw_per_pixel(draw: Draw) -> None:
     _draw(draw)
-    draw.input("x", "N", 6, 3, 4)
-    draw.constant("s", draw.array(4))
+    draw.input("i", "N", 4, 3, 5)
+    draw.constant("s", draw.array(5))
 
 
 def _draw_sequence(draw: Draw) -> None:
     _draw(draw)
-    draw.input("x", "N", 6, 4)
+    draw.input("i", "N", 4, 3)
+    draw.constant("w", draw.array(6, 4, 1))
     draw.constant("s", 2.0)
     draw.constant("b", 2.0)
 
@@ -85,9 +89,15 @@ def _draw_sequence(draw: Draw) -> None:
 RULES = (
     Rule(
         "factor-and-shift",
-        before="t = Mul (x, s); y = Add (t, b)",
+        before="""
+            h = Conv <**attrs> (i, w, k?)
+            x = HardSwish (h) | Relu (h) | Sigmoid (h) | Tanh (h)
+            t = Mul (x, s)
+            y = Add (t, b)
+        """,
         after=_spell,
         guard=_refuse,
+        shared=("h", "x"),
         exact=False,
         dtypes=(ir.DataType.FLOAT,),
         types={"x": "FLOAT"},
@@ -99,17 +109,17 @@ RULES = (
 
 @dataclass(frozen=True)
 class SpellAffineAsBatchNorm(Pass):
-    """Write a constant factor and shift of an image as BatchNormalization.
+    """Write a constant factor and shift behind a convolution and its activation as BatchNormalization.
 
     ONNX Runtime keeps BatchNormalization, as a convolution, in the blocks of channels its convolutions work
     on; for Mul and Add with a constant it leaves the blocks and comes back.
 
-    Before: ``t = Mul(x, s); y = Add(t, b)`` between convolutions.
+    Before: ``x = HardSwish(Conv(i, w)); t = Mul(x, s); y = Add(t, b)``.
     After:  ``y = BatchNormalization<epsilon=0>(x, s, b, 0, 1)``.
     Needs:  float32 images of known rank and number of channels; constants of one number per channel or one
             in all.
     Keeps:  the order of the operations.
-    Skips:  products others read.
+    Skips:  products others read; images no convolution computes: elsewhere its kernel has one thread.
     """
 
     backend: ClassVar[str] = "onnxruntime"
