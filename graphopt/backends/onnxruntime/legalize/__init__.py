@@ -9,6 +9,7 @@ from graphopt.backends.onnxruntime.legalize.flatten_cropping_pad import FlattenC
 from graphopt.backends.onnxruntime.legalize.inline_calls import InlineCalls
 from graphopt.backends.onnxruntime.legalize.keep_average_pool_float import KeepAveragePoolFloat
 from graphopt.backends.onnxruntime.legalize.keep_softmax_float import KeepSoftmaxFloat
+from graphopt.backends.onnxruntime.legalize.lift_conv_to_images import LiftConvToImages
 from graphopt.backends.onnxruntime.legalize.lower_opset import LowerOpset
 from graphopt.backends.onnxruntime.legalize.move_softmax_axis_last import MoveSoftmaxAxisLast
 from graphopt.backends.onnxruntime.legalize.spell_activations_by_exp import SpellActivationsByExp
@@ -36,6 +37,7 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     SplitSkipNormalization,
     SplitGroupNormalization,
     SplitTransposedConvPhases,
+    LiftConvToImages,
     SplitConvPhases,
     SpellLrnAsConv,
     SpellActivationsByExp,
