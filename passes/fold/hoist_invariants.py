@@ -81,15 +81,17 @@ class HoistInvariants(Pass):
     def _hoist(self, loop: ir.Node, elements: Elements, ctx: PassContext) -> int:
         body = loop.attributes["body"].as_graph()
         certain = _runs(loop, elements)
-        inside = set(body.inputs)
+        inside: set[ir.Value | None] = set(body.inputs)
         hoisted = 0
         for node in list(body):
             if not _is_invariant(node, inside) or not (certain or node.op_type in _NEVER_FAIL):
                 inside.update(node.outputs)
                 continue
+            home = loop.graph
+            assert isinstance(home, ir.Graph)
+            _take_constants(node, body, home)
             body.remove(node)
-            assert loop.graph is not None
-            loop.graph.insert_before(loop, node)
+            home.insert_before(loop, node)
             ctx.applied(self.name(), node, f"the same in every round of {loop.name}")
             hoisted += 1
         return hoisted
@@ -99,16 +101,20 @@ def _is_standard(node: ir.Node) -> bool:
     return node.domain in ("", "ai.onnx")
 
 
-def _is_invariant(node: ir.Node, inside: set[ir.Value]) -> bool:
+def _is_invariant(node: ir.Node, inside: set[ir.Value | None]) -> bool:
     if not _is_standard(node) or node.op_type in _RANDOM or any(subgraphs(node)):
         return False
     if any(value.is_graph_output() for value in node.outputs):
         return False
-    # An initializer of the body would have to move too; lift-constants leaves none there.
-    return not any(
-        value is not None and (value in inside or (value.is_initializer() and value.graph is node.graph))
-        for value in node.inputs
-    )
+    return not any(value in inside for value in node.inputs)
+
+
+def _take_constants(node: ir.Node, body: ir.Graph, home: ir.Graph) -> None:
+    """Move what ``node`` reads of the body's initializers along with it; the body still sees them."""
+    for value in node.inputs:
+        if value is not None and value.is_initializer() and value.graph is body and value.name:
+            del body.initializers[value.name]
+            home.register_initializer(value)
 
 
 def _runs(loop: ir.Node, elements: Elements) -> bool:
