@@ -11,9 +11,11 @@ from graphopt.passes.activation.recognize_quick_gelu import RecognizeQuickGelu
 from graphopt.passes.activation.recognize_sigmoid import RecognizeSigmoid
 from graphopt.passes.activation.recognize_silu import RecognizeSilu
 from graphopt.passes.activation.recognize_softplus import RecognizeSoftplus
+from graphopt.passes.activation.standardize_activations import StandardizeActivations
 from graphopt.pipeline.pass_base import Pass
 
 ACTIVATION_PASSES: tuple[type[Pass], ...] = (
+    StandardizeActivations,
     RecognizeLeakyRelu,  # before Clip, which takes Relu out of a choice
     RecognizeElu,
     RecognizeClip,

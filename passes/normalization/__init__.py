@@ -10,10 +10,12 @@ from graphopt.passes.normalization.recognize_instance_normalization import Recog
 from graphopt.passes.normalization.recognize_layer_normalization import RecognizeLayerNormalization
 from graphopt.passes.normalization.recognize_rms_normalization import RecognizeRMSNormalization
 from graphopt.passes.normalization.recognize_softmax import RecognizeSoftmax
+from graphopt.passes.normalization.standardize_normalizations import StandardizeNormalizations
 from graphopt.pipeline.pass_base import Pass
 
 NORMALIZATION_PASSES: tuple[type[Pass], ...] = (
-    KeepReducedAxes,  # first: the forms are spelled with reductions that keep their axes
+    StandardizeNormalizations,
+    KeepReducedAxes,  # before the forms: they are spelled with reductions that keep their axes
     RecognizeInstanceNormalization,  # before LayerNormalization, which would store ones for every pixel
     RecognizeGroupNormalization,  # is made of InstanceNormalization
     RecognizeLayerNormalization,
