@@ -51,8 +51,8 @@ def _undone(match: Match) -> str | None:
     kind = match.dtype("x")
     if kind is None or kind != match.dtype("y"):
         return ""
-    if kind in (ir.DataType.INT32, ir.DataType.INT16, ir.DataType.UINT16):
-        return "numbers of more than 8 bits may be rounded on the way"
+    if kind not in (ir.DataType.INT8, ir.DataType.UINT8):
+        return "its numbers are not of 8 bits"
     scale = match.constant("s")
     if scale is None or scale.size != 1 or not np.isfinite(scale).all() or not (np.abs(scale) > 0).all():
         return "its scale is not a single number"
@@ -138,7 +138,7 @@ class CancelRequantization(Pass):
 
     Before: ``y = QuantizeLinear(Reshape(DequantizeLinear(x, s, z), t), s, z)``, or without the Reshape.
     After:  ``y = Reshape(x, t)``, or x in place of y.
-    Needs:  8 bits or fewer, and one constant scale.
+    Needs:  int8 or uint8, and one constant scale.
     Keeps:  DequantizeLinear for its other readers.
     Skips:  another scale or zero point, which rounds a second time.
     """

@@ -20,6 +20,9 @@ _MOVES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
 
 
 def _one_scale(match: Match) -> str | None:
+    quantised = match.dtype("x") if match.root.op_type != "QuantizeLinear" else match.dtype("y")
+    if quantised not in (ir.DataType.INT8, ir.DataType.UINT8):
+        return "few operators take its quantised type"
     if match.static_shape("s") not in ((), (1,)):
         return "it is quantised by slices, which move along"
     return None
@@ -104,7 +107,8 @@ class MoveQuantizers(Pass):
     After:  ``y = DequantizeLinear(Transpose(x), s, z)``, or ``y = Transpose(QuantizeLinear(x, s, z))``.
     Needs:  a single scale.
     Keeps:  every bit.
-    Skips:  floats that something else reads; scales by slices; operators that drop or repeat elements.
+    Skips:  floats that something else reads; scales by slices; operators that drop or repeat elements;
+            types other than int8 and uint8.
     """
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:

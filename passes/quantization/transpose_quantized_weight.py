@@ -20,6 +20,8 @@ def _own_weight(match: Match) -> str | None:
     shape = match.static_shape("w")
     if not match.is_constant("w") or shape is None:
         return ""
+    if match.dtype("w") not in (ir.DataType.INT8, ir.DataType.UINT8):
+        return "few operators take its quantised type"
     if len(match.value("w").uses()) != 1:
         return "its weight is used elsewhere too"
     scale = match.static_shape("s")
@@ -82,7 +84,7 @@ class TransposeQuantizedWeight(Pass):
 
     Before: ``y = Transpose(DequantizeLinear<axis=0>(w, s, z))``.
     After:  ``y = DequantizeLinear<axis=1>(Transpose(w), s, z)``.
-    Needs:  a constant that nothing else reads, with one scale or one per slice of an axis.
+    Needs:  a constant of int8 or uint8 that nothing else reads, with one scale or one per slice of an axis.
     Keeps:  every bit, and the size of the model.
     Skips:  scales of blocks.
     """
