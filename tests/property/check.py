@@ -32,11 +32,13 @@ class Failure:
         kind: ``crash``, ``answer``, ``signature``, ``size`` or ``again``.
         pipeline: that was run.
         message: one sentence.
+        again: what was run afterwards, for the kind of that name; empty for the pipeline itself.
     """
 
     kind: str
     pipeline: str
     message: str
+    again: str = ""
 
 
 @dataclass
@@ -66,12 +68,12 @@ class Subject:
         except GraphoptError:
             return None
 
-    def examine(self, passes: str | Sequence[object], *, again: bool = True) -> Failure | None:
+    def examine(self, passes: str | Sequence[object], *, again: str = "") -> Failure | None:
         """Run a pipeline and say what does not hold; None when all does.
 
         Args:
             passes: the pipeline, as text or as a list of texts and passes.
-            again: whether running it a second time may change nothing.
+            again: what may change nothing afterwards; empty for the pipeline itself.
         """
         steps = pipeline(passes)
         text = passes if isinstance(passes, str) else pipeline_text(steps)
@@ -88,7 +90,8 @@ class Subject:
         before, after = weight_bytes(self.imported), weight_bytes(done)
         if after > before * 1.01 + SMALL_WEIGHTS:
             return Failure("size", text, f"{before} bytes of weights became {after}")
-        return self._again(steps, done, text) if again else None
+        problem = self._again(pipeline(again) if again else steps, done)
+        return Failure("again", text, problem, again) if problem else None
 
     def _optimised(self, steps: tuple[Step, ...]) -> ir.Model:
         done = optimize_model(self.imported.clone(), steps, evaluate=evaluator(), instruments=(VerifyEach(),))
@@ -111,14 +114,13 @@ class Subject:
                 return f"{found} instead of {expected}"
         return ""
 
-    def _again(self, steps: tuple[Step, ...], done: ir.Model, text: str) -> Failure | None:
+    def _again(self, steps: tuple[Step, ...], done: ir.Model) -> str:
         """The second run must find nothing to do."""
         try:
             second = optimize_model(done, steps, evaluate=evaluator()).effects
         except PassError as error:
-            return Failure("crash", text, f"the second time: {error.message}")
-        changed = [f"{e.pass_text} {e.rewrites}" for e in second if e.modified]
-        return Failure("again", text, "; ".join(changed)) if changed else None
+            return f"the second time: {error.message}"
+        return "; ".join(f"{e.pass_text} {e.rewrites}" for e in second if e.modified)
 
     def _guilty(self, steps: tuple[Step, ...]) -> str:
         names = list(dict.fromkeys(step.name() for step in flatten(steps)))
