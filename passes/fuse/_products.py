@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -22,6 +22,13 @@ _KINDS: Mapping[tuple[str, str], tuple[int, tuple[int, ...]]] = {
     ("graphopt", "BiasMatMulIntegerToFloat"): (1, (3, 5, 6)),
 }
 """By operator: which input is the weight, and which have one number per column of it."""
+
+
+_MATRIX = 2
+
+_WIDEST = 16
+"""How many times as wide as the value they share products of a sequence may be together: what each layer
+computed when it needed it (the keys and values of an encoder) is then in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +56,7 @@ class Product:
 
     def key(self) -> Hashable:
         """Equal for products that can stand side by side."""
-        dims = tuple(self.weight.const_value.shape.numpy()) if self.weight.const_value is not None else ()
+        dims = _dims(self.weight)
         shared = tuple(
             None if value is None else id(value)
             for index, value in enumerate(self.node.inputs)
@@ -88,7 +95,28 @@ def families(nodes: Sequence[ir.Node]) -> list[list[Product]]:
         member = product(node)
         if member is not None:
             found.setdefault(member.key(), []).append(member)
-    return [members for members in found.values() if len(members) > 1]
+    return [run for members in found.values() for run in _runs(members) if len(run) > 1]
+
+
+def _runs(members: Sequence[Product]) -> Iterator[list[Product]]:
+    """``members`` in order, as many at a time as may be in memory together."""
+    left = members[0].node.inputs[0]
+    is_matrix = left is not None and left.shape is not None and len(left.shape) == _MATRIX
+    rows = int(_dims(members[0].weight)[1 - members[0].axis])
+    run: list[Product] = []
+    for member in members:
+        wide = sum(other.columns for other in run) + member.columns
+        if run and not is_matrix and wide > _WIDEST * rows:
+            yield run
+            run = []
+        run.append(member)
+    yield run
+
+
+def _dims(weight: ir.Value) -> tuple[int, ...]:
+    tensor = constant_tensor(weight)
+    assert tensor is not None, "a product's weight is a constant"
+    return tuple(tensor.shape.numpy())
 
 
 def _dtype(value: ir.Value | None) -> ir.DataType | None:

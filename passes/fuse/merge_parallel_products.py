@@ -32,7 +32,8 @@ class MergeParallelProducts(Pass):
     Needs:  MatMul, Gemm or products of integers with constant weights of rank 2 and one element type;
             elementwise steps behind them go along as long as they are the same for all.
     Keeps:  every column's own arithmetic: integer products and their scales give the same bits.
-    Skips:  weights others read, and merges that would not make the graph smaller.
+    Skips:  weights others read, merges that would not make the graph smaller; products of a sequence are
+            merged up to sixteen times its width, so that not everything is in memory at once.
     """
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
