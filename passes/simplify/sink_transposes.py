@@ -72,9 +72,9 @@ class _Rewriting:
         for node, change in self.region.nodes.items():
             perm = change.perm
             self._adjust(node, change)
-            for index, value in enumerate(node.inputs):
-                if value in self.region.sources:
-                    node.replace_input_with(index, self.region.sources[value].inputs[0])
+            for index, read in enumerate(node.inputs):
+                if read in self.region.sources:
+                    node.replace_input_with(index, self.region.sources[read].inputs[0])
             for value in node.outputs:
                 value.shape = transposed_shape(value.shape, perm)
         for transpose in self.region.sources.values():
