@@ -102,7 +102,7 @@ def _after(match: Match) -> Replacement:
 
 def _draw(draw: Draw) -> None:
     draw_moments(draw, *draw.choice((("N", 6, 3), (1,)), (("N", 6, 2, 3), (1,)), (("N", 2, 6, 3), (2,))))
-    rank, axis = len(draw.inputs["x"]), int(draw.constants["axes_m"][0])  # type: ignore[call-overload]
+    rank, axis = len(draw.inputs["x"]), int(draw.constants["axes_m"][0])
     shape = [1] * (rank - axis % rank)
     shape[0] = 6
     for name in ("gamma", "beta"):
