@@ -60,6 +60,32 @@ def _reshape(match: Match) -> Replacement:
     return Replacement("y = Reshape (x, s)", constants={"s": target})
 
 
+def _result(match: Match) -> npt.NDArray[np.int64] | str:
+    """What a Reshape to the dims that inference found for the result asks for, or why there is none."""
+    value, dims = match.value("y"), match.shape("y")
+    if value.is_graph_output():
+        return "the result is an output, whose declared dims may be wrong"
+    if dims is None or match.dtype("x") is None:
+        return "the rank of the result is unknown"
+    target = [dim if isinstance(dim, int) else -1 for dim in dims]
+    if 0 in target:
+        return "a dim is zero"
+    if target.count(-1) > 1:
+        return "more than one dim of the result is not told"
+    return np.asarray(target, np.int64)
+
+
+def _has_result(match: Match) -> str | None:
+    target = _result(match)
+    return target if isinstance(target, str) else None
+
+
+def _reshape_to_result(match: Match) -> Replacement:
+    target = _result(match)
+    assert not isinstance(target, str), "the guard lets only known results through"
+    return Replacement("y = Reshape (x, s)", constants={"s": target})
+
+
 def _spells_itself(match: Match) -> str | None:
     target = match.ints("s2")
     if target is None:
@@ -173,6 +199,14 @@ RULES = (
         draw=_draw_any,
         refusals=(Refusal(_draw_untold),),
     ),
+    Rule(
+        "reshape-to-result",
+        before=f"{_FIRST}; y = {_ANY}",
+        after=_reshape_to_result,
+        guard=_has_result,
+        draw=_draw_any,
+        refusals=(Refusal(_draw_untold),),
+    ),
 )
 
 
@@ -182,7 +216,7 @@ class FuseConsecutiveReshapes(Pass):
 
     Before: ``t = Unsqueeze(x, [1]); y = Squeeze(t, [1])``.
     After:  x in place of y.
-    Needs:  constant axes and targets; the rank of x unless the last target spells every dim.
+    Needs:  constant axes and targets and the rank of x; or a result with at most one dim that is no number.
     Keeps:  the first step where something else reads it, when the two cancel.
     Skips:  results with two dims that are not told, and targets that copy (0) from a shape in between.
     """
