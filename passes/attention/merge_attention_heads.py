@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -138,14 +139,29 @@ def _text(results: str, rotated: bool) -> str:
     return "; ".join([*steps, attention, f"t = {_SWAP} (h)", "y = Reshape (t, ys)"])
 
 
-def _rule(name: str, results: str, rotated: bool = False, **options: object) -> Rule:
+def _rule(
+    name: str,
+    results: str,
+    rotated: bool = False,
+    draw: Callable[[Draw], object] = _draw,
+    refusals: tuple[Refusal, ...] = (),
+) -> Rule:
     text = _text(results, rotated)
     if "," in results:
         text = f"heads (qx, kx, vx) => (y, keys, values) {{ {text} }}"
-    common = {"guard": _refuses, "min_opset": 23, "exact": False, "dtypes": _scores.TYPES, "draw": _draw}
     shared = tuple(f"{operand}{step}" for operand in "qkv" for step in ("r", "t"))
-    shared += ("q", "k") if rotated else ()
-    return Rule(name, text, _merged, shared=shared, **{**common, **options})
+    return Rule(
+        name,
+        text,
+        _merged,
+        guard=_refuses,
+        shared=(*shared, "q", "k") if rotated else shared,
+        min_opset=23,
+        exact=False,
+        dtypes=_scores.TYPES,
+        draw=draw,
+        refusals=refusals,
+    )
 
 
 RULES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,10 +166,24 @@ def _draw_shallow(draw: Draw) -> None:
         draw.attribute("axis", 1)
 
 
-def _rule(name: str, middle: str, last: str = "y = MatMul (p, v)", **options: object) -> Rule:
-    text = f"s0 = MatMul (q, kt); {_SCALE}; {middle}; {last}"
-    common = {"guard": _refuses, "min_opset": 23, "exact": False, "dtypes": _scores.TYPES, "draw": _draw}
-    return Rule(name, text, _attention, **{**common, **options})
+def _rule(
+    name: str,
+    middle: str,
+    last: str = "y = MatMul (p, v)",
+    draw: Callable[[Draw], object] = _draw,
+    refusals: tuple[Refusal, ...] = (),
+) -> Rule:
+    return Rule(
+        name,
+        f"s0 = MatMul (q, kt); {_SCALE}; {middle}; {last}",
+        _attention,
+        guard=_refuses,
+        min_opset=23,
+        exact=False,
+        dtypes=_scores.TYPES,
+        draw=draw,
+        refusals=refusals,
+    )
 
 
 RULES = (
