@@ -11,25 +11,27 @@ from graphopt.ir.walk import subgraphs
 Array = npt.NDArray[np.generic]
 
 
-def replace_by_constant(value: ir.Value, array: Array) -> ir.Value:
+def replace_by_constant(value: ir.Value, array: Array, model: ir.Model) -> ir.Value:
     """Let an initializer of the same name stand for ``value``; its node goes once nothing needs it.
 
     Args:
-        value: an output of a node of a graph (not of a function), and no graph output.
+        value: an output of a node of the main graph or of its subgraphs, and no graph output.
         array: what it holds.
+        model: the whole, whose main graph holds the constants, as in any canonical model.
     """
     node = value.producer()
     assert node is not None
     graph = node.graph
     assert isinstance(graph, ir.Graph)  # functions hold no initializers
     name = value.name
+    home = graph if name in model.graph.initializers else model.graph
     tensor = ir.tensor(np.asarray(array, order="C"), dtype=value.dtype, name=name)
     constant = ir.Value(
         name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape.numpy()), const_value=tensor
     )
     value.name = f"{name}_folded"
     value.replace_all_uses_with(constant)
-    graph.register_initializer(constant)
+    home.register_initializer(constant)
     remove_if_dead(node)
     return constant
 

@@ -52,7 +52,7 @@ class FoldConstants(Pass):
         values = _evaluate(model, candidates, frontier, ctx)
         for value in frontier:
             if value in values:
-                _replace(value, values[value], ctx)
+                _replace(value, values[value], model, ctx)
         return bool(values)
 
 
@@ -277,9 +277,9 @@ def _piece(model: ir.Model, cone: Sequence[ir.Node], wanted: Sequence[ir.Value])
     return ir.Model(graph, ir_version=model.ir_version)
 
 
-def _replace(value: ir.Value, array: Array, ctx: PassContext) -> None:
+def _replace(value: ir.Value, array: Array, model: ir.Model, ctx: PassContext) -> None:
     node = value.producer()
-    constant = replace_by_constant(value, array)
+    constant = replace_by_constant(value, array, model)
     assert constant.const_value is not None
     what = f"{constant.const_value.dtype.name}{list(array.shape)}"
     ctx.applied(FoldConstants.name(), node, f"computed at compile time: {what}")

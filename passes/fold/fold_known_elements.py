@@ -38,10 +38,12 @@ class FoldKnownElements(Pass):
             if node.op_type == "Constant" and node.domain == "":
                 continue
             for value in node.outputs:
-                folded += self._fold(node, value, elements, ctx)
+                folded += self._fold(node, value, elements, model, ctx)
         return folded > 0
 
-    def _fold(self, node: ir.Node, value: ir.Value, elements: Elements, ctx: PassContext) -> bool:
+    def _fold(
+        self, node: ir.Node, value: ir.Value, elements: Elements, model: ir.Model, ctx: PassContext
+    ) -> bool:
         if not value.uses() or value.is_graph_output():
             return False
         known = numbers(elements.of(value))
@@ -49,7 +51,7 @@ class FoldKnownElements(Pass):
             return False
         array = known.astype(value.dtype.numpy())
         ctx.applied(self.name(), node, f"known from dims: {value.dtype.name}{_short(array)}")
-        replace_by_constant(value, array)
+        replace_by_constant(value, array, model)
         return True
 
 
