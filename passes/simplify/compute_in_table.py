@@ -36,9 +36,16 @@ _UNARY = (
 _BINARY = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min")
 
 
+_LARGEST = 1 << 24
+"""Elements: a larger table stays the one that is mapped from the file."""
+
+
 def _own_table(match: Match) -> str | None:
-    if not match.is_constant("w") or match.static_shape("w") is None:
+    shape = match.static_shape("w")
+    if not match.is_constant("w") or shape is None:
         return ""
+    if math.prod(shape) > _LARGEST:
+        return "its table is too large to be made anew"
     if match.attr_int("axis") != 0:
         return "it does not look up rows"
     return None if len(match.value("w").uses()) == 1 else "its table is used elsewhere too"
@@ -137,7 +144,7 @@ class ComputeInTable(Pass):
     After:  ``y = Gather(Add(w, c), i)``.
     Needs:  a table of numbers that nothing else reads; constants that are the same for every row.
     Keeps:  the size of the model.
-    Skips:  look-ups whose rows are needed as they are, too; what changes the element type.
+    Skips:  look-ups whose rows are needed as they are, too; what changes the element type; large tables.
     """
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
