@@ -97,10 +97,16 @@ def loop(b: Builder) -> bool:
         body.input.append(onnx.helper.make_tensor_value_info(name, kind, []))
     body.input.append(onnx.helper.make_tensor_value_info(carried, _element(x), [None] * x.rank))
     body.output.insert(0, onnx.helper.make_tensor_value_info(kept, onnx.TensorProto.BOOL, []))
-    trips = b.constant(b.number(0, 3), np.int64)
+    trips = _size(b, x) if b.chance(0.4) else b.constant(b.number(0, 3), np.int64)
     start = b.constant(True, np.bool_) if b.chance() else None
     b.keep(b.op("Loop", trips, start, x, shape=x.shape, dtype=x.dtype, body=body))
     return True
+
+
+def _size(b: Builder, x: Value) -> Value:
+    """The first dim of ``x``, known or not."""
+    (whole,) = b.node("Shape", [x])
+    return b.op("Gather", Value(whole, INT64, (x.rank,)), b.constant(0, np.int64), shape=(), axis=0)
 
 
 def _element(x: Value) -> int:

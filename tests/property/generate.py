@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from tests.property import control, dense, elementwise, forms, shapes
+from tests.property import control, dense, elementwise, forms, lookups, quantised, shapes
 from tests.property.builder import INT64, Array, Builder
 
 Piece = Callable[[Builder], bool]
@@ -19,8 +19,10 @@ SUBJECTS: tuple[tuple[Piece, ...], ...] = (
     dense.PIECES,
     forms.PIECES,
     control.PIECES,
+    quantised.PIECES,
+    lookups.PIECES,
 )
-_WEIGHTS = (0.22, 0.22, 0.24, 0.22, 0.1)
+_WEIGHTS = (0.2, 0.2, 0.21, 0.18, 0.08, 0.04, 0.09)
 
 
 @dataclass(frozen=True)
