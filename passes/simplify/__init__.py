@@ -14,6 +14,7 @@ from graphopt.passes.simplify.eliminate_noop_reshape import EliminateNoopReshape
 from graphopt.passes.simplify.eliminate_noop_slice import EliminateNoopSlice
 from graphopt.passes.simplify.eliminate_noop_split import EliminateNoopSplit
 from graphopt.passes.simplify.eliminate_noop_transpose import EliminateNoopTranspose
+from graphopt.passes.simplify.eliminate_reshape_before_split import EliminateReshapeBeforeSplit
 from graphopt.passes.simplify.eliminate_split_of_concat import EliminateSplitOfConcat
 from graphopt.passes.simplify.factor_out_gate import FactorOutGate
 from graphopt.passes.simplify.fold_negations import FoldNegations
@@ -69,6 +70,7 @@ SIMPLIFY_PASSES = (
     EliminateNoopSplit,
     EliminateNoopExpand,
     EliminateBroadcastExpand,
+    EliminateReshapeBeforeSplit,
     SinkReshapes,
     FuseConsecutiveSqueezes,
     FuseConsecutiveReshapes,
