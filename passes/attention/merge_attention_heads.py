@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from graphopt.passes.attention import _scores
@@ -25,11 +26,14 @@ _COUNT, _SIZE = 3, 4
 def _split(match: Match, name: str) -> tuple[int, int] | str:
     """What the Reshape of operand ``name`` makes of the last dim (heads, features of a head), or why not."""
     before, after = match.shape(f"{name}x"), match.shape(f"{name}r")
-    if before is None or after is None or len(before) != 3 or len(after) != 4:
-        return f"the Reshape of {name} does not split one of three dims"
+    if not before or after is None or len(after) != 4:
+        return f"the Reshape of {name} does not make four dims"
     count, size = after[2:]
     if not isinstance(count, int) or not isinstance(size, int):
         return "the number of heads or their size is not known"
+    if len(before) != 3:
+        only_last = before[-1] == count * size and _wide(match, name) is not None
+        return (count, size) if only_last else f"the Reshape of {name} does not split the last dim"
     kept = _keeps_two(match.ints(f"{name}s"), before, after)
     fits = before[2] == count * size or match.ints(f"{name}s") == (0, 0, count, size)
     return (count, size) if kept and fits else f"the Reshape of {name} may move more than heads"
@@ -41,6 +45,15 @@ def _keeps_two(target: tuple[int, ...] | None, before: tuple[Dim, ...], after: t
         same_dim(before[axis], after[axis]) or (target is not None and target[axis] == 0) for axis in (0, 1)
     ]
     return all(kept) or (any(kept) and target is not None and -1 in target[:2])
+
+
+def _wide(match: Match, name: str) -> tuple[int, int, int] | None:
+    """What brings rows of all positions to three dims, the heads still merged; None where no numbers tell."""
+    target, after = match.ints(f"{name}s"), match.shape(f"{name}r")
+    if target is None or after is None or len(target) != 4 or 0 in target:
+        return None
+    count, size = after[2:]
+    return (target[0], target[1], count * size) if isinstance(count, int) and isinstance(size, int) else None
 
 
 def _refuses(match: Match) -> str | None:
@@ -60,39 +73,50 @@ def _merged(match: Match) -> Replacement:
     """The operator on three dims; a Reshape stays where the last two are not simply merged."""
     splits = [_split(match, name) for name in ("q", "k", "v")]
     (heads, _), (kv_heads, _), (_, size) = (split for split in splits if not isinstance(split, str))
-    lines = [_rotary(match, "q"), _rotary(match, "k")]
+    lines, constants, operands = [], {}, []
+    for name in ("q", "k", "v"):
+        found, wide = f"{name}x", None if match.rank(f"{name}x") == 3 else _wide(match, name)
+        if wide is not None:
+            constants[f"{name}wide"] = np.asarray(wide, np.int64)
+            lines.append(f"{name}w = Reshape ({found}, {name}wide)")
+            found = f"{name}w"
+        if f"{name}c" in match:
+            lines.append(_rotary(name, found))
+            found = f"{name}3"
+        operands.append(found)
     shape, target = match.shape("y"), match.ints("ys") or ()
     is_merged = len(target) == 3 and _keeps_two(target, match.shape("t") or (), shape or (0, 0, 0))
     is_merged = is_merged and target[2] in (heads * size, -1)
     result = "y" if is_merged else "h3"
     results = f"{result}, keys, values" if "keys" in match else result
-    q, k = ("q3" if "qc" in match else "qx"), ("k3" if "kc" in match else "kx")
     lines.append(
         f"{results} = Attention <q_num_heads = @heads, kv_num_heads = @kv_heads, **attrs> "
-        f"({q}, {k}, vx, mask?, past_key?, past_value?)"
+        f"({', '.join(operands)}, mask?, past_key?, past_value?)"
     )
     if not is_merged:
         lines.append("y = Reshape (h3, ys)")
     counts = {"heads": heads, "kv_heads": kv_heads}
-    return Replacement("\n".join(lines), attributes=counts)
+    return Replacement("\n".join(lines), constants, counts)
 
 
-def _rotary(match: Match, name: str) -> str:
-    """The rotation of an operand of three dims, where there is one."""
-    if f"{name}c" not in match:
-        return ""
+def _rotary(name: str, operand: str) -> str:
+    """The rotation of an operand of three dims."""
     count = "heads" if name == "q" else "kv_heads"
     return (
         f"{name}3 = RotaryEmbedding <num_heads = @{count}, interleaved = @{name}i, "
-        f"rotary_embedding_dim = @{name}d> ({name}x, {name}c, {name}o, {name}p?)"
+        f"rotary_embedding_dim = @{name}d> ({operand}, {name}c, {name}o, {name}p?)"
     )
 
 
 def _draw(draw: Draw) -> None:
+    rows = draw.flag()
     for name, length in (("q", "S"), ("k", "T"), ("v", "T")):
         draw.input(f"{name}x", "B", length, _COUNT * _SIZE)
         targets = ((0, 0, _COUNT, _SIZE), (0, -1, _COUNT, _SIZE), (-1, 0, _COUNT, _SIZE))
         draw.constant(f"{name}s", list(draw.choice(*targets)))
+        if rows:
+            draw.input(f"{name}x", draw.dim("B") * draw.dim(length), _COUNT * _SIZE)
+            draw.constant(f"{name}s", [-1, draw.dim(length), _COUNT, _SIZE])
         draw.attribute(f"{name}i", draw.choice(0, 1))
         draw.attribute(f"{name}d", 0)
         if name != "v":
@@ -179,8 +203,9 @@ class MergeAttentionHeads(Pass):
             ``h = Attention(q, k, v); y = Reshape(Transpose<perm=[0,2,1,3]>(h), [0,0,768])``.
     After:  ``y = Attention<q_num_heads=12, kv_num_heads=12>(x, …)``; so for a RotaryEmbedding in between.
     Needs:  the number and size of heads; Reshapes that leave batch and positions alone.
-    Keeps:  heads that something else reads, and a Reshape behind that does more than merge them.
-    Skips:  attention of which an operand is not split from three dims.
+    Keeps:  heads that something else reads, a Reshape behind that does more than merge them, and one in front
+            of an operand that has a row for each position of the whole batch.
+    Skips:  attention of which an operand is not the last dim split in heads.
     """
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
