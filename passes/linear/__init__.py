@@ -6,6 +6,7 @@ from graphopt.passes.linear.fuse_batch_norm import FuseBatchNorm
 from graphopt.passes.linear.fuse_bias import FuseBias
 from graphopt.passes.linear.fuse_input_scale import FuseInputScale
 from graphopt.passes.linear.fuse_input_shift import FuseInputShift
+from graphopt.passes.linear.fuse_moved_affine import FuseMovedAffine
 from graphopt.passes.linear.fuse_pad import FusePad
 from graphopt.passes.linear.fuse_pad_into_pool import FusePadIntoPool
 from graphopt.passes.linear.fuse_scale import FuseScale
@@ -19,6 +20,7 @@ LINEAR_PASSES: tuple[type[Pass], ...] = (
     FuseBatchNorm,
     FuseScale,
     FuseBias,
+    FuseMovedAffine,
     FuseSplitAffine,
     FuseInputScale,
     FuseInputShift,  # before pads: what a convolution pads with is not shifted

@@ -48,17 +48,18 @@ def split_axis(split: ir.Node) -> int | None:
     return axis + len(value.shape) if axis < 0 else axis
 
 
-def source(split: ir.Node, axis: int) -> Source | None:
-    """The linear operator whose output channels lie along ``axis`` of what ``split`` reads, or None.
+def source(value: ir.Value | None, axis: int) -> Source | None:
+    """The linear operator whose output channels lie along ``axis`` of ``value``, or None.
 
     In between may stand nodes that only move the axis; nothing else may read what they compute.
     """
-    value, addition = split.inputs[0], None
+    addition: ir.Node | None = None
+    start = None if value is None else value.producer()
     for _ in range(_MAX_STEPS):
         node = None if value is None else value.producer()
         if value is None or node is None or len(value.uses()) != 1 or value.is_graph_output():
             return None
-        if node.graph is not split.graph or node.domain != "":
+        if start is None or node.graph is not start.graph or node.domain != "":
             return None
         found = _host(node, axis)
         if found is not None:
@@ -105,7 +106,17 @@ def _axis_before(node: ir.Node, axis: int) -> int | None:
             return None
         new = {int(item) % len(after) for item in array.reshape(-1)}
         return None if axis in new else axis - sum(1 for item in new if item < axis)
+    if node.op_type == "Squeeze":
+        gone = len(before) - len(after)
+        left = [index for index in range(len(before)) if not _is_gone(node, index, len(before))]
+        return left[axis] if len(left) == len(before) - gone else None
     if node.op_type != "Reshape" or axis >= len(before):
         return None
     same = all(same_dim(before[index], after[index]) for index in range(axis + 1))
     return axis if same else None
+
+
+def _is_gone(node: ir.Node, index: int, rank: int) -> bool:
+    """Whether a Squeeze with constant axes takes axis ``index`` of its input away."""
+    array = constant_array(node.inputs[1]) if len(node.inputs) > 1 else None
+    return array is not None and index in {int(item) % rank for item in array.reshape(-1)}
