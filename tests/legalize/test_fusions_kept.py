@@ -70,6 +70,10 @@ def test_no_fusion_is_lost(name: str, zoo: Zoo, tmp_path: Path) -> None:
     assert not unexplained, f"{name}: ONNX Runtime no longer makes {sorted(unexplained)}"
 
     blocked = "com.microsoft.nchwc."
-    assert after[f"{blocked}Conv"] >= before[f"{blocked}Conv"], "a convolution left the blocked layout"
+    gained = after[f"{blocked}Conv"] - before[f"{blocked}Conv"]
+    assert gained >= 0, "a convolution left the blocked layout"
     for reorder in ("ReorderInput", "ReorderOutput"):
-        assert after[blocked + reorder] <= before[blocked + reorder], "more layout changes than before"
+        # A convolution that was none before, such as a phase of a transposed one, may bring its own.
+        assert after[blocked + reorder] <= before[blocked + reorder] + gained, (
+            "more layout changes than before"
+        )
