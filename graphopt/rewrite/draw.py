@@ -100,7 +100,7 @@ class Draw:
         self.missing.add(name)
 
     def result(self, name: str, *shape: Axis, dtype: ir.DataType | None = None) -> None:
-        """Say what a value of the left side is where ONNX does not know: the operator is not a standard one."""
+        """Say what a value of the left side is where ONNX does not know: the operator is no standard one."""
         self.results[name] = (dtype or self.dtype, shape)
 
     def function(self, make: Callable[[int], ir.Function]) -> None:
