@@ -36,7 +36,7 @@ def _channel_axis(found: Host) -> int:
     """Where the input channels are, counted from the end."""
     if found.op in ("Conv", "ConvTranspose"):
         return 1 - len(found.dims)
-    return -2 if found.op == "Gemm" and found.node.attributes.get_int("transA", 0) else -1
+    return -2 if found.op == "Gemm" and found.node.attributes.get_int("transA", 0) != 0 else -1
 
 
 def is_unpadded(node: ir.Node) -> bool:

@@ -42,7 +42,7 @@ def _read_norm(match: Match, found: Host) -> Affine | str:
         return "sums without the shift may overflow in half precision"
     if not is_float_constant(match, "scale", "bias", "mean", "var"):
         return "its statistics are computed"
-    if found.op == "Gemm" and found.node.attributes.get_int("transA", 0):
+    if found.op == "Gemm" and found.node.attributes.get_int("transA", 0) != 0:
         return "the product transposes the channels of the normalisation"
     return batch_norm(match)
 
