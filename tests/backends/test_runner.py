@@ -6,6 +6,7 @@ import threading
 
 import ml_dtypes
 import numpy as np
+import onnx.parser
 import onnx_ir as ir
 import pytest
 
@@ -251,3 +252,18 @@ def test_a_missing_onnxruntime_is_unavailable_with_the_fix(monkeypatch):
     assert answer.fix == "pip install 'graphopt[cpu]'"
     with pytest.raises(BackendError, match=r"onnxruntime cannot be imported.*pip install"):
         make_runner(weighted(np.full(2000, 3, np.float32)))
+
+
+def test_group_normalization_keeps_its_digits_where_the_mean_is_large() -> None:
+    model = ir.from_proto(
+        onnx.parser.parse_model("""
+            <ir_version: 10, opset_import: ["": 21]>
+            g (float[2, 4, 8] x) => (float[2, 4, 8] y) <float[4] s = {1, 1, 1, 1}, float[4] b = {0, 0, 0, 0}>
+            { y = GroupNormalization <num_groups = 2> (x, s, b) }
+        """)
+    )
+    x = (np.random.default_rng(0).standard_normal((2, 4, 8)) + 1000).astype(np.float32)
+    exact = x.reshape(2, 2, 16).astype(np.float64)
+    exact = (exact - exact.mean(-1, keepdims=True)) / np.sqrt(exact.var(-1, keepdims=True) + 1e-5)
+    y = make_runner(model, optimise=False).run({"x": x})["y"]
+    assert np.max(np.abs(y - exact.reshape(2, 4, 8))) < 0.01

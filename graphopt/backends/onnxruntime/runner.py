@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -27,6 +27,9 @@ from graphopt.backends.onnxruntime.values import run_function
 from graphopt.backends.serialize import serialize
 from graphopt.ir.walk import num_nodes
 from graphopt.targets.threads import available_threads
+
+if TYPE_CHECKING:
+    from graphopt.pipeline.pass_base import Pass
 
 
 class OnnxRuntimeRunner:
@@ -97,17 +100,34 @@ def make_runner(
 
 
 def _runnable(flat: ir.Model, model: ir.Model) -> ir.Model:
-    """``flat`` with what ONNX Runtime refuses, or rounds on the way, spelled otherwise; never ``model``."""
-    if not any(node.op_type == "Attention" and node.domain == "" for node in flat.graph.all_nodes()):
-        return flat
-    from graphopt.backends.onnxruntime.legalize.expand_attention_mask import ExpandAttentionMask
-    from graphopt.backends.onnxruntime.legalize.widen_half_attention import WidenHalfAttention
+    """``flat`` with what ONNX Runtime refuses, or rounds on the way, spelled otherwise; never ``model``.
+
+    It has no kernel for GroupNormalization, and the standard's body of it takes the variance for the
+    difference of two squares, which loses most digits where the mean is large.
+    """
     from graphopt.pipeline.context import PassContext
 
+    passes = _spelling_passes({node.op_type for node in flat.graph.all_nodes() if node.domain == ""})
+    if not passes:
+        return flat
     runnable = flat.clone() if flat is model else flat
-    WidenHalfAttention().run(runnable, PassContext())
-    ExpandAttentionMask().run(runnable, PassContext())
+    for pass_ in passes:
+        pass_.run(runnable, PassContext())
     return runnable
+
+
+def _spelling_passes(op_types: set[str]) -> list[Pass]:
+    found: list[Pass] = []
+    if "Attention" in op_types:
+        from graphopt.backends.onnxruntime.legalize.expand_attention_mask import ExpandAttentionMask
+        from graphopt.backends.onnxruntime.legalize.widen_half_attention import WidenHalfAttention
+
+        found += [WidenHalfAttention(), ExpandAttentionMask()]
+    if "GroupNormalization" in op_types:
+        from graphopt.backends.onnxruntime.legalize.split_group_normalization import SplitGroupNormalization
+
+        found.append(SplitGroupNormalization())
+    return found
 
 
 class _InMemory:
