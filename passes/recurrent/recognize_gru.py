@@ -74,6 +74,8 @@ def _half(match: Match, candidate: Gates, size: int) -> _Half | str:
 
 
 def _is_cell(match: Match) -> str | None:
+    if match.value("h1").dtype == ir.DataType.DOUBLE:
+        return "there are no kernels for it in float64"
     found = _halves(match)
     return found if isinstance(found, str) else None
 

@@ -73,6 +73,8 @@ def _biases(found: Gates, total: Affine) -> Array:
 
 
 def _is_cell(match: Match) -> str | None:
+    if match.value("h1").dtype == ir.DataType.DOUBLE:
+        return "there are no kernels for it in float64"
     found = _cell(match)
     return found if isinstance(found, str) else None
 
