@@ -88,11 +88,12 @@ class Driver:
 
     def run(self) -> bool:
         """Rewrite to the fixpoint; whether anything changed."""
-        anchored = [node for node in walk.nodes(self.model) if (node.domain, node.op_type) in self.index]
+        nodes = list(walk.nodes(self.model))
+        anchored = [node for node in nodes if (node.domain, node.op_type) in self.index]
         if not anchored:
             return False
         self.scope = Scope(self.model)
-        self.budget = REWRITES_PER_NODE * walk.num_nodes(self.model) + 100
+        self.budget = REWRITES_PER_NODE * len(nodes) + 100
         self._push(anchored)
         while True:
             self._drain()
