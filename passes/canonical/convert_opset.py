@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import onnx_ir as ir
 
+from graphopt.ir.levels import Level
 from graphopt.ir.opset.convert import convert, target_version
 from graphopt.ir.opset.scene import Refused
 from graphopt.ir.shapes import infer_shapes
@@ -23,6 +25,9 @@ class ConvertOpset(Pass):
     Keeps:  models at opset 24 to 26 at theirs; other domains; names, metadata, dims.
     Skips:  the whole model when one of its nodes cannot be said in the new opset: it keeps its own.
     """
+
+    level: ClassVar[Level] = Level.IMPORTED
+    """It may leave Constant nodes behind, for lift-constants."""
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
         """Convert everything or nothing; raises ModelError for what is newer than any backend."""
