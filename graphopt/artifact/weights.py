@@ -39,6 +39,23 @@ class WeightFile:
         self._by_content: dict[tuple[int, bytes], int] = {}
         self._by_tensor: dict[int, tuple[ir.TensorProtocol, int]] = {}
 
+    def resumed(self, path: Path, failure: Callable[[OSError], Exception]) -> WeightFile:
+        """A file that goes on where this one, closed by now, ended.
+
+        Args:
+            path: holds the bytes of this file, if it has any.
+            failure: says what to raise when writing fails.
+
+        Raises:
+            OSError: ``path`` cannot be opened.
+        """
+        found = WeightFile(path, failure)
+        found._size, found._sha256 = self._size, self._sha256.copy()
+        found._by_content = dict(self._by_content)
+        if self._file is not None:
+            found._file = path.open("ab")
+        return found
+
     def place(self, name: str, tensor: ir.TensorProtocol) -> tuple[int, int]:
         """Offset and length of the tensor's bytes in the file; equal bytes share one place.
 

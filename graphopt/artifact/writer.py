@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -96,6 +97,24 @@ class ArtifactWriter:
             RegionEntry(blob.backend, name, tuple(inputs), tuple(outputs), dict(blob.options))
         )
 
+    def adopt(self, other: ArtifactWriter) -> None:
+        """Start with the regions and weights of an artifact that was committed, as they are.
+
+        Args:
+            other: its writer. Its files are shared where the file system can, so the artifact is no
+                longer to be opened once more weights are added here.
+        """
+        for name in (*(region.file for region in other._regions), WEIGHTS_NAME):
+            source, target = other.path / name, self._folder / name
+            if name not in other._files:
+                continue
+            self._do(lambda target=target: target.parent.mkdir(parents=True, exist_ok=True))
+            self._do(lambda source=source, target=target: _link_or_copy(source, target))
+            if name != WEIGHTS_NAME:
+                self._files[name] = other._files[name]
+        self._regions = list(other._regions)
+        self.weights = self._do(lambda: other.weights.resumed(self._folder / WEIGHTS_NAME, self._failure))
+
     def add_model(self, model: ir.Model, name: str = MODEL_NAME) -> None:
         """Add a whole model as ONNX, its weights in the weights file, for Netron and other tools."""
         self.add_file(name, serialize(flatten(model, inline=False), self.weights))
@@ -145,3 +164,11 @@ class ArtifactWriter:
 
     def _failure(self, error: OSError) -> ArtifactError:
         return write_error(self.path, error)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """The same file under another name, or a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -34,13 +34,18 @@ class Candidate:
         optimized: the model and what the passes did.
         placement: which backend runs which region.
         legalized: what each region's backend made of it.
-        path: the artifact, complete but for its report.
+        writer: that wrote the artifact, complete but for its report.
     """
 
     optimized: Optimized
     placement: Placement
     legalized: tuple[Legalized, ...]
-    path: Path
+    writer: ArtifactWriter
+
+    @property
+    def path(self) -> Path:
+        """The artifact."""
+        return self.writer.path
 
     @property
     def effects(self) -> tuple[Effect, ...]:
@@ -97,10 +102,14 @@ class Workshop:
             BackendError: no backend takes some node, or one refuses its region.
             PassError: a backend's own pass failed.
         """
+        from graphopt.artifact.writer import ArtifactWriter
+
         self._built += 1
         path = self.scratch / f"candidate{self._built}.gopt"
-        placement, legalized = self._write(optimized, path)
-        return Candidate(optimized, placement, legalized, path)
+        with ArtifactWriter(path, writer=program()) as writer:
+            placement, legalized = self._add_regions(writer, optimized)
+            commit(writer, optimized.model, self, {})
+        return Candidate(optimized, placement, legalized, writer)
 
     def open(self, candidate: Candidate) -> Session:
         """The candidate as its user will run it; raises BackendError when it cannot be opened."""
@@ -113,15 +122,7 @@ class Workshop:
         release_pages(self.imported)
         return load(candidate.path, threads=self.threads)
 
-    def _write(self, optimized: Optimized, path: Path) -> tuple[Placement, tuple[Legalized, ...]]:
-        from graphopt.artifact.writer import ArtifactWriter
-
-        with ArtifactWriter(path, writer=program()) as writer:
-            built = self.add_regions(writer, optimized)
-            commit(writer, optimized.model, self, {})
-        return built
-
-    def add_regions(
+    def _add_regions(
         self, writer: ArtifactWriter, optimized: Optimized
     ) -> tuple[Placement, tuple[Legalized, ...]]:
         """Place a model, legalise and build its regions and add them to ``writer``."""

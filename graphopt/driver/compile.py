@@ -230,7 +230,7 @@ class _Compilation:
 
         optimized = settled.candidate.optimized
         with ArtifactWriter(self.output, writer=program()) as writer:
-            workshop.add_regions(writer, optimized)
+            writer.adopt(settled.candidate.writer)
             # It is there for other tools, ONNX Runtime among them.
             optimized.model.ir_version = ir_version_for_onnxruntime(optimized.model)
             writer.add_model(optimized.model)
