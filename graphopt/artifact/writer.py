@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -108,8 +109,8 @@ class ArtifactWriter:
             source, target = other.path / name, self._folder / name
             if name not in other._files:
                 continue
-            self._do(lambda target=target: target.parent.mkdir(parents=True, exist_ok=True))
-            self._do(lambda source=source, target=target: _link_or_copy(source, target))
+            self._do(partial(target.parent.mkdir, parents=True, exist_ok=True))
+            self._do(partial(_link_or_copy, source, target))
             if name != WEIGHTS_NAME:
                 self._files[name] = other._files[name]
         self._regions = list(other._regions)

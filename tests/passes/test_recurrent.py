@@ -157,7 +157,7 @@ def test_an_unrolled_lstm_is_one_operator(sums: str, parts: str, order: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("sums", "parts", "blend"), product(("gemm", "matmul"), ("split", "slice"), ("difference", "parts"))
+    ("sums", "parts", "blend"), list(product(("gemm", "matmul"), ("split", "slice"), ("difference", "parts")))
 )
 def test_an_unrolled_gru_is_one_operator(sums: str, parts: str, blend: str) -> None:
     sketch = Sketch(8)
