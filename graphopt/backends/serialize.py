@@ -7,7 +7,7 @@ memory), so no weight is ever copied through a protobuf message and the 2 GB lim
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ import onnx_ir as ir
 
 from graphopt.errors import BackendError
 from graphopt.ir.signature import restore, signature_of
+
+if TYPE_CHECKING:
+    import onnx
 
 Array = npt.NDArray[np.generic]
 
@@ -58,6 +61,7 @@ def serialize(
     extra_outputs: Iterable[str] = (),
     opset: int | None = None,
     ir_version: int | None = None,
+    provenance: bool = True,
 ) -> bytes:
     """The model as ONNX bytes; the model itself is not changed.
 
@@ -72,6 +76,7 @@ def serialize(
         opset: number of the standard opset to write instead of the model's own; every node must mean
             the same there (see ``ir.opset.restamp``).
         ir_version: to write instead of the model's own.
+        provenance: False leaves out what the passes noted at the nodes: a runtime has no use for it.
 
     Raises:
         BackendError: ``overrides`` or ``extra_outputs`` names something the main graph does not have.
@@ -101,7 +106,17 @@ def serialize(
     outer = _OuterView(model, view, model.ir_version if ir_version is None else ir_version)
     proto = ir.serde.serialize_model(cast("ir.ModelProtocol", outer))
     restore(proto, signature_of(model))
+    if not provenance:
+        _forget_provenance(proto.graph)
     return bytes(proto.SerializeToString())
+
+
+def _forget_provenance(graph: onnx.GraphProto) -> None:
+    for node in graph.node:
+        node.ClearField("metadata_props")
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                _forget_provenance(inner)
 
 
 def _is_large(tensor: ir.TensorProtocol, inline_below: int) -> bool:

@@ -62,7 +62,7 @@ class OnnxRuntimeBackend:
         """ONNX bytes whose large weights lie in ``options.weights``, and the settings the region wants."""
         flat = flatten(region)
         opset, ir_version = opset_for_onnxruntime(flat), ir_version_for_onnxruntime(flat)
-        data = serialize(flat, options.weights, opset=opset, ir_version=ir_version)
+        data = serialize(flat, options.weights, opset=opset, ir_version=ir_version, provenance=False)
         settings: dict[str, object] = {}
         if config := session_config(region):
             settings["session_config"] = config

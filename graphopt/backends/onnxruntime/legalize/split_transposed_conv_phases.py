@@ -100,9 +100,8 @@ def _refuse(match: Match, channels: int, pixels: int) -> str | None:
 def _split(match: Match) -> Replacement:
     """The phases as convolutions; their results, between one another in each row, then row by row."""
     found = _both(match)
-    weight, image = match.constant("w"), match.shape("x")
+    image = match.shape("x")
     assert not isinstance(found, str), "the guard asked for it"
-    assert weight is not None
     assert image is not None
     rows, columns = found
     activation = next((node.op_type for node in match.nodes if node.op_type != "ConvTranspose"), None)
@@ -113,11 +112,14 @@ def _split(match: Match) -> Replacement:
         "whole": _whole(image, rows, columns),
     }
     attributes: dict[str, tuple[int, ...]] = {}
+    constants |= {f"j{j}": np.asarray(column.taps, np.int64) for j, column in enumerate(columns)}
     for i, row in enumerate(rows):
+        constants[f"i{i}"] = np.asarray(row.taps, np.int64)
+        lines.append(f"h{i} = Gather <axis = 2> (w, i{i})")
         for j, column in enumerate(columns):
             name = f"{i}{j}"
-            taps = weight[:, :, row.taps][:, :, :, column.taps]
-            constants[f"w{name}"] = np.ascontiguousarray(taps.transpose(1, 0, 2, 3))
+            lines.append(f"g{name} = Gather <axis = 3> (h{i}, j{j})")
+            lines.append(f"w{name} = Transpose <perm = [1, 0, 2, 3]> (g{name})")
             attributes[f"k{name}"] = (len(row.taps), len(column.taps))
             attributes[f"p{name}"] = (row.before, column.before, row.after, column.after)
             lines.append(f"c{name} = Conv <kernel_shape = @k{name}, pads = @p{name}> (x, w{name}, b?)")
