@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.rewrite.constants import constant_array, constant_tensor
-from graphopt.rewrite.opfacts import BROADCASTING
+from graphopt.rewrite.opfacts import BROADCASTING, REDUCING, UNARY
 
 Perm = tuple[int, ...]
 Array = npt.NDArray[np.generic]
@@ -22,29 +22,16 @@ Array = npt.NDArray[np.generic]
 _LARGEST = 1 << 10
 """Elements: a larger constant that something else reads too is not copied."""
 
-_ELEMENTWISE = """
-    Abs Acos Asin Atan BitwiseNot Cast Ceil Clip Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid
-    HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Sigmoid
-    Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu
-"""
-UNARY_OPERATORS = frozenset(_ELEMENTWISE.split())
-"""Operators that compute each element from the one element of their first input; other inputs are scalars."""
-
 BROADCAST_OPERATORS = BROADCASTING - {"BitShift"}
 """Operators that compute each element from one element of every input."""
 
 _ALONG_AXIS = frozenset({"Concat", "Hardmax", "LogSoftmax", "Softmax", "Split"})
-_REDUCTIONS = """
-    ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
-    ReduceSum ReduceSumSquare
-"""
-_REDUCING = frozenset(_REDUCTIONS.split())
 _MOVING_AXES = frozenset({"Slice", "Pad", "Squeeze", "Unsqueeze"})
 OPERATORS = (
-    UNARY_OPERATORS
+    UNARY
     | BROADCAST_OPERATORS
     | _ALONG_AXIS
-    | _REDUCING
+    | REDUCING
     | _MOVING_AXES
     | {"QuantizeLinear", "DequantizeLinear"}
 )
@@ -83,13 +70,13 @@ def permuted(node: ir.Node, perm: Perm, is_inside: Callable[[ir.Value], bool]) -
         return _concat(node, perm, inside)
     if not inside[0] or any(inside[1:]):
         return None
-    if node.op_type in UNARY_OPERATORS:
+    if node.op_type in UNARY:
         return Change(perm) if all(map(_is_scalar, node.inputs[1:])) else None
     if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
         return _quantization(node, perm)
     if node.op_type in _ALONG_AXIS:
         return Change(perm, _axis(node, perm))
-    if node.op_type in _REDUCING:
+    if node.op_type in REDUCING:
         return _reduction(node, perm)
     return _MOVED[node.op_type](node, perm)
 

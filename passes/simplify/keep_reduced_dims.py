@@ -9,13 +9,13 @@ import onnx_ir as ir
 
 from graphopt.ir.dims import same_dim
 from graphopt.passes.simplify._broadcast import Dims, dims_of
-from graphopt.passes.simplify._permute import BROADCAST_OPERATORS, UNARY_OPERATORS
+from graphopt.passes.simplify._permute import BROADCAST_OPERATORS
 from graphopt.passes.simplify._surgery import drop_if_dead, nodes_of
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.constants import constant_array
 from graphopt.rewrite.match import Dim
-from graphopt.rewrite.opfacts import opset_of
+from graphopt.rewrite.opfacts import UNARY, opset_of
 
 _MIN_OPSET = 18
 _LIMIT = 64
@@ -111,7 +111,7 @@ class _Region:
         """Further reductions an elementwise operator reads; None where it cannot be taken in."""
         if node.graph is not self.graph or node.domain != "":
             return None
-        if node.op_type not in UNARY_OPERATORS | BROADCAST_OPERATORS:
+        if node.op_type not in UNARY | BROADCAST_OPERATORS:
             return None
         found: list[ir.Node] = []
         for value in node.inputs:

@@ -12,14 +12,14 @@ from graphopt.ir.dims import same_dim
 from graphopt.passes.simplify._broadcast import Dims, dims_of
 from graphopt.passes.simplify._layouts import LAYOUT_OPERATORS, Layout, start
 from graphopt.passes.simplify._layouts import follow as follow_axes
-from graphopt.passes.simplify._permute import BROADCAST_OPERATORS, UNARY_OPERATORS
+from graphopt.passes.simplify._permute import BROADCAST_OPERATORS
 from graphopt.passes.simplify._reshapes import Shape, follow, infers, original, reshape_target
 from graphopt.passes.simplify._surgery import Constants, drop_if_dead, is_only_read_by, nodes_of
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.constants import constant_array
 from graphopt.rewrite.match import Dim
-from graphopt.rewrite.opfacts import opset_of
+from graphopt.rewrite.opfacts import UNARY, opset_of
 
 _RESHAPES = frozenset((LAYOUT_OPERATORS - {"Transpose"}) | {"Flatten"})
 _MIN_OPSET = 13
@@ -102,7 +102,7 @@ def _is_indifferent(node: ir.Node) -> bool:
     if node.op_type == "Pad":
         has_axes = len(node.inputs) > 3 and node.inputs[3] is not None
         return not has_axes and constant_array(node.inputs[1]) is not None
-    return node.op_type in UNARY_OPERATORS and all(v is None or _is_scalar(v) for v in node.inputs[1:])
+    return node.op_type in UNARY and all(v is None or _is_scalar(v) for v in node.inputs[1:])
 
 
 def _move_down(graph: ir.Graph, chain: Sequence[ir.Node], last: ir.Node) -> bool:
