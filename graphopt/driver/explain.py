@@ -93,6 +93,7 @@ def explain(
 def _asked(pattern: str) -> dict[str, tuple[Rule, ...]]:
     """The passes ``pattern`` means, each with the rules to look into (those it names, else all)."""
     from graphopt.driver.known_passes import known_groups, known_passes
+    from graphopt.pipeline.pass_base import kebab
 
     known, groups = known_passes(), known_groups()
     wanted = kebab(pattern)
@@ -115,12 +116,6 @@ def _asked(pattern: str) -> dict[str, tuple[Rule, ...]]:
 def rules_of(cls: type[Pass]) -> tuple[Rule, ...]:
     """The rules of a pass; none when it walks the graph itself."""
     return tuple(getattr(sys.modules[cls.__module__], "RULES", ()))
-
-
-def kebab(name: str) -> str:
-    """``LayerNormalization`` and ``layer_normalization`` as ``layer-normalization``."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name)
-    return re.sub(r"[_\s-]+", "-", parted).lower()
 
 
 def _applied(done: Optimized, only: Iterable[str] | None) -> dict[str, dict[str, int]]:

@@ -13,9 +13,10 @@ from graphopt.ir.levels import Level
 from graphopt.pipeline.context import PassContext
 
 
-def kebab(class_name: str) -> str:
-    """``FuseConvBatchNorm`` → ``fuse-conv-batch-norm``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", class_name).lower()
+def kebab(name: str) -> str:
+    """``FuseConvBatchNorm`` → ``fuse-conv-batch-norm``, and ``hard_swish`` → ``hard-swish``."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name)
+    return re.sub(r"[_\s-]+", "-", parted).lower()
 
 
 @dataclass(frozen=True)

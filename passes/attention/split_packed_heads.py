@@ -118,24 +118,24 @@ def _draw_moving(draw: Draw) -> None:
     draw.constant("target", [0, -1, 3, 2, 4])
 
 
+_PICKS = {
+    "picked-part": "y = Gather <axis = 0> (t, index)",
+    "sliced-part": "s = Slice (t, start, end, axis, by?); y = Squeeze (s, dropped)",
+}
+"""Ways to take one part."""
+
 RULES = (
-    Rule(
-        "picked-part",
-        before=f"{_PACKED}; y = Gather <axis = 0> (t, index)",
-        after=_picked,
-        guard=_refuses,
-        shared=("r", "t"),
-        draw=_draw,
-        refusals=(Refusal(_draw_moving, "more than heads"),),
-    ),
-    Rule(
-        "sliced-part",
-        before=f"{_PACKED}; s = Slice (t, start, end, axis, by?); y = Squeeze (s, dropped)",
-        after=_picked,
-        guard=_refuses,
-        shared=("r", "t"),
-        draw=_draw,
-        refusals=(Refusal(_draw_moving, "more than heads"),),
+    *(
+        Rule(
+            name,
+            before=f"{_PACKED}; {picked}",
+            after=_picked,
+            guard=_refuses,
+            shared=("r", "t"),
+            draw=_draw,
+            refusals=(Refusal(_draw_moving, "more than heads"),),
+        )
+        for name, picked in _PICKS.items()
     ),
     Rule(
         "unbound-parts",

@@ -16,27 +16,48 @@ Affine = tuple[Vector | None, Vector | None]
 """Factor and shift, each None where there is none."""
 
 ReadAffine = Callable[[Match, Host], Affine | str]
-"""Reads what follows a linear node; a text says why it is not affine, an empty one silently."""
+"""Reads what stands beside a linear node; a text says why it is not affine, an empty one silently."""
+
+
+def read(match: Match, affine: ReadAffine) -> tuple[Host, Affine] | str | None:
+    """The linear node of a match with the affine step beside it, or why there is none to absorb."""
+    found = host_of(match)
+    reason = refusal(found)
+    if found is None or reason is not None:
+        return reason
+    step = affine(match, found)
+    return step if isinstance(step, str) else (found, step)
+
+
+def accepted(match: Match, affine: ReadAffine) -> tuple[Host, Affine]:
+    """What ``read`` gives where the guard let the match through."""
+    taken = read(match, affine)
+    assert isinstance(taken, tuple), "the guard asked for it"
+    return taken
+
+
+def weight_miss(found: Host, scaled: Vector | None) -> str | None:
+    """Why the weight times the factor cannot be stored; None where it can, or there is no factor."""
+    if scaled is None or found.represents(scaled):
+        return None
+    return f"the weight {found.weight.name!r} times the factor leaves the range of its type"
+
+
+def bias_miss(found: Host, bias: Vector | None) -> str | None:
+    """Why the new bias cannot be stored; None where it can, or there is none."""
+    return None if bias is None or fits(bias, found.dtype) else "the new bias leaves the range of its type"
 
 
 def guard(affine: ReadAffine) -> Guard:
     """A guard: the affine step that ``affine`` reads can go into the constants of the linear node."""
 
     def check(match: Match) -> str | None:
-        found = host_of(match)
-        reason = refusal(found)
-        if found is None or reason is not None:
-            return reason
-        step = affine(match, found)
-        if isinstance(step, str):
-            return step
-        factor, _ = step
-        if factor is not None and not found.represents(found.scaled(factor)):
-            return f"the weight {found.weight.name!r} times the factor leaves the range of its type"
-        bias = _bias(match, found, step)
-        if bias is not None and not fits(bias, found.dtype):
-            return "the new bias leaves the range of its type"
-        return None
+        taken = read(match, affine)
+        if not isinstance(taken, tuple):
+            return taken
+        found, step = taken
+        scaled = None if step[0] is None else found.scaled(step[0])
+        return weight_miss(found, scaled) or bias_miss(found, _bias(match, found, step))
 
     return check
 
@@ -45,10 +66,7 @@ def absorb(affine: ReadAffine) -> RightSide:
     """A right side: the linear node with the affine step in its constants."""
 
     def replace(match: Match) -> Replacement:
-        found = host_of(match)
-        step = affine(match, found) if found is not None else ""
-        assert found is not None
-        assert not isinstance(step, str), "the guard asked for both"
+        found, step = accepted(match, affine)
         constants: dict[str, Array] = {}
         factor, _ = step
         if factor is not None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.passes.linear._absorb import Affine, spelled
-from graphopt.passes.linear._factors import Array, Vector, along, fits, rounded
-from graphopt.passes.linear._hosts import Host, host_of, refusal
+from graphopt.passes.linear._absorb import ReadAffine, accepted, bias_miss, read, spelled, weight_miss
+from graphopt.passes.linear._factors import Array, Vector, along, rounded
+from graphopt.passes.linear._hosts import Host
 from graphopt.rewrite.match import Match
 from graphopt.rewrite.replacement import Replacement
 from graphopt.rewrite.rule import Guard, RightSide
-
-ReadInput = Callable[[Match, Host], Affine | str]
-"""Reads what stands before a linear node; a text says why it is not affine, an empty one silently."""
 
 
 def factor_of(match: Match, found: Host, name: str) -> Vector | None:
@@ -49,39 +44,27 @@ def is_unpadded(node: ir.Node) -> bool:
     return automatic == "NOTSET" and not any(node.attributes.get_ints("pads", ()))
 
 
-def guard(affine: ReadInput) -> Guard:
+def guard(affine: ReadAffine) -> Guard:
     """A guard: the affine step that ``affine`` reads can go into the constants of the linear node."""
 
     def check(match: Match) -> str | None:
-        found = host_of(match)
-        reason = refusal(found)
-        if found is None or reason is not None:
-            return reason
-        step = affine(match, found)
-        if isinstance(step, str):
-            return step
-        factor, shift = step
+        taken = read(match, affine)
+        if not isinstance(taken, tuple):
+            return taken
+        found, (factor, shift) = taken
         if shift is not None and not is_unpadded(found.node):
             return f"{found.op} pads with zeros, which the shift does not reach"
-        if factor is not None and not found.represents(found.scaled_inputs(factor)):
-            return f"the weight {found.weight.name!r} times the factor leaves the range of its type"
-        bias = _bias(match, found, shift)
-        if bias is not None and not fits(bias, found.dtype):
-            return "the new bias leaves the range of its type"
-        return None
+        scaled = None if factor is None else found.scaled_inputs(factor)
+        return weight_miss(found, scaled) or bias_miss(found, _bias(match, found, shift))
 
     return check
 
 
-def absorb(affine: ReadInput) -> RightSide:
+def absorb(affine: ReadAffine) -> RightSide:
     """A right side: the linear node reads x, the affine step is in its constants."""
 
     def replace(match: Match) -> Replacement:
-        found = host_of(match)
-        step = affine(match, found) if found is not None else ""
-        assert found is not None
-        assert not isinstance(step, str), "the guard asked for both"
-        factor, shift = step
+        found, (factor, shift) = accepted(match, affine)
         constants: dict[str, Array] = {}
         if factor is not None:
             constants["w"] = rounded(found.scaled_inputs(factor), found.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import onnx_ir as ir
 
 from graphopt.rewrite.draw import Draw
 from graphopt.rewrite.match import Dim, Match
+from graphopt.rewrite.replacement import Replacement
 
 SINGLES = (ir.DataType.FLOAT16, ir.DataType.FLOAT)
 """Types that the standard normalisations compute in float32 or better: float64 would lose digits."""
@@ -91,6 +93,33 @@ def epsilon_miss(match: Match) -> str | None:
     if epsilon is None:
         return "the number that is added to the variance is computed"
     return None if 0 <= epsilon < np.inf else f"{epsilon} is no ε"
+
+
+def last_axes_miss(match: Match, op: str, *axes: str) -> str | None:
+    """Why a normalisation over ``axes`` cannot be ``op`` with a scale of ones over the last axes, or None."""
+    if match.dtype("x") not in SINGLES:
+        return f"{op} computes in float32"
+    count = trailing(match, *axes)
+    if isinstance(count, str):
+        return count
+    dims = static((match.shape("x") or ())[-count:])
+    if dims is None:
+        return "the size of the normalised axes is unknown"
+    if math.prod(dims) > LARGEST:
+        return f"a scale of {math.prod(dims)} ones would have to be stored"
+    return epsilon_miss(match)
+
+
+def over_last_axes(match: Match, op: str, *axes: str) -> Replacement:
+    """``n`` as ``op`` of x over the last axes, with a scale of ones."""
+    count = trailing(match, *axes)
+    assert isinstance(count, int), "the guard has seen to it"
+    dims = static((match.shape("x") or ())[-count:]) or ()
+    return Replacement(
+        f"n = {op} <axis = @axis, epsilon = @epsilon> (x, scale)",
+        constants={"scale": filled(dims, 1.0, match.dtype("x"))},
+        attributes={"axis": -count, "epsilon": number(match, "epsilon") or 0.0},
+    )
 
 
 def draw_moments(draw: Draw, shape: Sequence[int | str], axes: Sequence[int], epsilon: float = 1e-3) -> None:

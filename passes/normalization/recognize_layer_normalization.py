@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +9,13 @@ import onnx_ir as ir
 
 from graphopt.passes.normalization._moments import (
     CENTRED,
-    LARGEST,
     QUOTIENT,
     SINGLES,
     UNCENTRED,
     draw_moments,
-    epsilon_miss,
-    filled,
+    last_axes_miss,
     number,
+    over_last_axes,
     static,
     trailing,
 )
@@ -32,28 +30,11 @@ from graphopt.rewrite.rule import Refusal, Rule
 
 
 def _guard(match: Match) -> str | None:
-    if match.dtype("x") not in SINGLES:
-        return "LayerNormalization computes in float32"
-    count = trailing(match, "axes_m", "axes_v")
-    if isinstance(count, str):
-        return count
-    dims = static((match.shape("x") or ())[-count:])
-    if dims is None:
-        return "the size of the normalised axes is unknown"
-    if math.prod(dims) > LARGEST:
-        return f"a scale of {math.prod(dims)} ones would have to be stored"
-    return epsilon_miss(match)
+    return last_axes_miss(match, "LayerNormalization", "axes_m", "axes_v")
 
 
 def _with_ones(match: Match) -> Replacement:
-    count = trailing(match, "axes_m", "axes_v")
-    assert isinstance(count, int), "the guard has seen to it"
-    dims = static((match.shape("x") or ())[-count:]) or ()
-    return Replacement(
-        "n = LayerNormalization <axis = @axis, epsilon = @epsilon> (x, scale)",
-        constants={"scale": filled(dims, 1.0, match.dtype("x"))},
-        attributes={"axis": -count, "epsilon": number(match, "epsilon") or 0.0},
-    )
+    return over_last_axes(match, "LayerNormalization", "axes_m", "axes_v")
 
 
 def _scaled_guard(match: Match) -> str | None:

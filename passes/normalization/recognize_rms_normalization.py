@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,13 +9,9 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.passes.normalization._moments import (
-    LARGEST,
     SINGLES,
-    epsilon_miss,
-    filled,
-    number,
-    static,
-    trailing,
+    last_axes_miss,
+    over_last_axes,
 )
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
@@ -28,28 +23,11 @@ from graphopt.rewrite.rule import Refusal, Rule
 
 
 def _guard(match: Match) -> str | None:
-    if match.dtype("x") not in SINGLES:
-        return "RMSNormalization computes in float32"
-    count = trailing(match, "axes")
-    if isinstance(count, str):
-        return count
-    dims = static((match.shape("x") or ())[-count:])
-    if dims is None:
-        return "the size of the normalised axes is unknown"
-    if math.prod(dims) > LARGEST:
-        return f"a scale of {math.prod(dims)} ones would have to be stored"
-    return epsilon_miss(match)
+    return last_axes_miss(match, "RMSNormalization", "axes")
 
 
 def _with_ones(match: Match) -> Replacement:
-    count = trailing(match, "axes")
-    assert isinstance(count, int), "the guard has seen to it"
-    dims = static((match.shape("x") or ())[-count:]) or ()
-    return Replacement(
-        "n = RMSNormalization <axis = @axis, epsilon = @epsilon> (x, scale)",
-        constants={"scale": filled(dims, 1.0, match.dtype("x"))},
-        attributes={"axis": -count, "epsilon": number(match, "epsilon") or 0.0},
-    )
+    return over_last_axes(match, "RMSNormalization", "axes")
 
 
 def _draw_of(shape: tuple[int | str, ...], axes: tuple[int, ...]) -> Callable[[Draw], None]:

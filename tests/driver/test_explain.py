@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from onnx import parser
 
-from graphopt.driver.explain import explain, kebab
+from graphopt.driver.explain import explain
 from graphopt.errors import UsageError
 from graphopt.ir.load import load_model
+from graphopt.pipeline.pass_base import kebab
 from graphopt.rewrite.rule import Rule
 from graphopt.rewrite.trace import NearMiss, near_misses
 
