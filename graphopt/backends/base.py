@@ -6,13 +6,15 @@ A backend is a package with two modules: ``backend.py`` holds the compiler side,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import onnx_ir as ir
 
+from graphopt.backends.engine_options import EngineOptions
 from graphopt.backends.serialize import WeightSink
+from graphopt.errors import BackendError
 
 if TYPE_CHECKING:
     from graphopt.pipeline.pass_base import Pass
@@ -65,11 +67,13 @@ class BuildOptions:
         threads: intra-op threads the result should use.
         weights: takes the region's large weights, so that they are stored once in the artifact;
             None keeps them inside the blob.
+        engine: what a backend that builds engines heeds.
     """
 
     target: Target
     threads: int
     weights: WeightSink | None = None
+    engine: EngineOptions = field(default_factory=EngineOptions)
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,19 @@ class Blob:
     backend: str
     data: bytes
     options: dict[str, object] = field(default_factory=dict)
+
+
+class RegionRefused(BackendError):
+    """A backend claimed a region's nodes and cannot build it after all.
+
+    Attributes:
+        reasons: name of a node of the legalised region → why the backend refuses it, in the backend's
+            own words. Empty when the refusal is about the region as a whole: ``message`` says why.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, reasons: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, hint)
+        self.reasons: Mapping[str, str] = dict(reasons or {})
 
 
 class Backend(Protocol):
@@ -113,4 +130,9 @@ class Backend(Protocol):
         """The passes that rewrite a region into the spelling that runs fastest here, in order."""
 
     def build(self, region: ir.Model, options: BuildOptions) -> Blob:
-        """Compile a legalised region; raises BackendError naming the node it stumbled over."""
+        """Compile a legalised region.
+
+        Raises:
+            RegionRefused: it claimed too much; placement gives the nodes named to the next backend.
+            BackendError: anything else; the message names the node it stumbled over.
+        """

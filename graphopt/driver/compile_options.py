@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from graphopt.backends.engine_options import EngineOptions
 from graphopt.driver.opt import DEFAULT_LEVEL
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from graphopt.pipeline.instrument import Instrument
 
 EqualityMode = Literal["default", "relaxed", "off"]
+Precision = Literal["fp32", "fp16", "bf16"]
+Shapes = Sequence[str] | Mapping[str, Sequence[int | str]]
 DEFAULT_MEASURE_SECONDS = 6.0
 
 
@@ -31,6 +34,12 @@ class CompileOptions:
         constants: inputs frozen to a value.
         inputs: the person's own feeds, for equality and measurement: an ``.npz`` path, a mapping or
             several mappings; None derives them from the graph.
+        precision: ``fp32`` keeps the model's own; ``fp16`` and ``bf16`` write casts into the graph,
+            wherever sample inputs show that it is safe.
+        engine: how engines are built, their profiles left out.
+        min_shapes: smallest shapes of inputs with open dims, spelled like ``shapes``.
+        opt_shapes: the shapes engines are tuned for.
+        max_shapes: largest shapes.
         threads: intra-op threads; None takes what affinity and the container allow.
         equality: ``default``, ``relaxed`` (32 times the noise floor) or ``off``.
         measure: race the result against the input, and never ship a slower one.
@@ -46,9 +55,14 @@ class CompileOptions:
     level: int = DEFAULT_LEVEL
     passes: str | Sequence[object] | None = None
     disabled: tuple[str, ...] = ()
-    shapes: Sequence[str] | Mapping[str, Sequence[int | str]] | None = None
+    shapes: Shapes | None = None
     constants: Constants | None = None
     inputs: Inputs | None = None
+    precision: Precision = "fp32"
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    min_shapes: Shapes | None = None
+    opt_shapes: Shapes | None = None
+    max_shapes: Shapes | None = None
     threads: int | None = None
     equality: EqualityMode = "default"
     measure: bool = True

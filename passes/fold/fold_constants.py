@@ -108,16 +108,18 @@ def _affordable(candidates: dict[ir.Node, None], ctx: PassContext) -> list[ir.Va
     """
     budget = ctx.fold_budget_bytes
     chosen: list[ir.Value] = []
-    for node in reversed(list(candidates)):
-        needed = [v for v in node.outputs if _used_outside(v, candidates)]
+    # What is folded may need the value of a node that stays: that one remains a candidate.
+    folding = dict(candidates)
+    for node in reversed(candidates):
+        needed = [v for v in node.outputs if _used_outside(v, folding)]
         if not needed:
             continue
         cost = sum(_cost(value) for value in needed)
         freed = _bytes_freed(node)
         growth = max(0, cost - freed)
         if cost > _SMALL_BYTES and growth > 0 and (growth > budget or cost > 2 * freed):
-            # `candidates` shrinks as we go up, so the producers see this node as an outside use.
-            del candidates[node]
+            # `folding` shrinks as we go up, so the producers see this node as an outside use.
+            del folding[node]
             ctx.missed(FoldConstants.name(), node, f"the folded value has {cost} bytes, its inputs {freed}")
             continue
         budget -= growth
