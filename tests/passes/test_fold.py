@@ -108,6 +108,18 @@ def test_a_growing_operator_of_known_size_is_refused_with_its_bytes():
     ]
 
 
+def test_a_small_value_folds_though_the_large_one_it_is_computed_from_stays():
+    model = _model(
+        """g (float[1] x) => (float[1024,1024] y) <int64[2] s = {1024, 1024}>
+        { big = ConstantOfShape(s) sum = ReduceSum <keepdims = 0> (big) z = Add(x, sum) y = Add(z, big) }"""
+    )
+    big = model.graph.node(0).outputs[0]
+    big.shape, big.dtype = ir.Shape([1024, 1024]), ir.DataType.FLOAT
+    _optimise(model, fold_budget_bytes=1 << 20)
+    assert _ops(model) == ["ConstantOfShape", "Add", "Add"]
+    assert model.graph.initializers["sum"].const_value.numpy() == 0
+
+
 def test_a_weight_used_twice_is_not_copied_but_one_used_once_is_transposed():
     text = """g (float[300,400] x, float[400,300] w) => (float[300,300] y {extra_out})
         {{ t = Transpose(w) u = Transpose(x) y = MatMul(x, w) {extra} }}"""
