@@ -4,6 +4,8 @@
 # make bench  graphopt beside its peers, one process per engine (quiet machine, a few minutes)
 # make node-counts   nodes after -O2 beside onnxslim's and onnxsim's, on the 14 models
 # make scaling       how compile time grows from 10,000 to 50,000 nodes
+# make cuda-share    the share of each model's FLOPs inside TensorRT engines, on the 14 models
+# make gpu           the tests and benchmarks that need an NVIDIA GPU (elsewhere the tests say why they skip)
 # make soak   the long property tests, which `make test` leaves out
 # make clean  remove everything these made, except the fetched models
 #
@@ -21,7 +23,7 @@ SOURCES := $(shell find graphopt passes -type f ! -name '*.pyc' 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EDITABLE := $(PIP) install --no-build-isolation --editable
 
-.PHONY: demo test lint bench node-counts scaling soak zoo clean
+.PHONY: demo test lint bench node-counts scaling cuda-share gpu soak zoo clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.cpu
@@ -34,8 +36,8 @@ demo: $(VENV)/.cpu
 
 # Tests that time something run alone, after the parallel part. Exit status 5 means there are none.
 test: $(VENV)/.dev zoo
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not timing and not soak and not gpu"
-	$(BIN)/pytest -m "timing and not soak and not gpu" || [ $$? -eq 5 ]
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not timing and not soak"
+	$(BIN)/pytest -m "timing and not soak" || [ $$? -eq 5 ]
 
 soak: $(VENV)/.dev zoo
 	$(BIN)/pytest -m soak || [ $$? -eq 5 ]
@@ -59,6 +61,13 @@ node-counts: $(VENV)/.bench
 
 scaling: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.scaling
+
+cuda-share: $(VENV)/.dev zoo
+	$(BIN)/python -m benchmarks.cuda_share
+
+gpu: $(VENV)/.dev zoo
+	$(BIN)/pytest -m gpu tests/gpu
+	$(BIN)/python -m benchmarks.gpu
 
 clean:
 	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
