@@ -1,2 +1,2 @@
-ALL_BACKENDS = ("onnxruntime", "reference")
-"""Names of the backend packages in this folder; ``registry`` resolves them and adds third parties'."""
+ALL_BACKENDS = ("tensorrt", "onnxruntime", "reference")
+"""Names of the backend packages in this folder, most preferred first; ``registry`` adds third parties'."""

@@ -111,6 +111,10 @@ class Backend(Protocol):
     def name(self) -> str:
         """The name placement tables and region files carry."""
 
+    @property
+    def target_kinds(self) -> tuple[str, ...]:
+        """Kinds of targets it runs anything on ("cpu", "cuda"); elsewhere it is not even asked for."""
+
     def availability(self) -> Available | Unavailable:
         """Whether the runtime behind this backend is there; never raises, imports only when asked."""
 

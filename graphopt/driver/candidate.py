@@ -174,6 +174,8 @@ def usable_backends(target: Target) -> list[Backend]:
     found: list[Backend] = []
     missing: list[Unavailable] = []
     for backend in all_backends():
+        if target.kind not in getattr(backend, "target_kinds", ("cpu",)):  # a plug-in may not say
+            continue
         answer = backend.availability()
         if isinstance(answer, Available):
             found.append(backend)

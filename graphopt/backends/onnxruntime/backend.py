@@ -30,6 +30,7 @@ class OnnxRuntimeBackend:
     """Runs whatever ONNX Runtime runs; says so node by node only where it is certain not to."""
 
     name: str = "onnxruntime"
+    target_kinds: tuple[str, ...] = ("cpu", "cuda")
 
     def availability(self) -> Available | Unavailable:
         """Whether the onnxruntime package can be imported."""

@@ -31,6 +31,7 @@ class ReferenceBackend:
     """Claims every standard operator that has a reference implementation."""
 
     name: str = "reference"
+    target_kinds: tuple[str, ...] = ("cpu",)
 
     def availability(self) -> Available | Unavailable:
         """Whether onnx is installed, which graphopt depends on anyway; it is not imported to find out."""
