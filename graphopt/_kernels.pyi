@@ -36,6 +36,27 @@ class CpuIdentity:
     @property
     def stepping(self) -> int: ...
 
+@final
+class ForeignTensor:
+    """A tensor of another library, alive for as long as this object."""
+
+    @property
+    def pointer(self) -> int: ...
+    @property
+    def shape(self) -> list[int]: ...
+    @property
+    def strides(self) -> list[int]: ...
+    @property
+    def code(self) -> int: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def lanes(self) -> int: ...
+    @property
+    def device_type(self) -> int: ...
+    @property
+    def device_id(self) -> int: ...
+
 def version() -> str:
     """Version of the native core."""
 
@@ -104,3 +125,17 @@ def measure_bandwidth(
 
 def measure_clock(*, seconds: float = 0.002, samples: int = 5) -> Measurement:
     """Cycles per second of the core under a scalar load."""
+
+def import_dlpack(capsule: object) -> ForeignTensor:
+    """Take over what a DLPack capsule ("dltensor" or "dltensor_versioned") holds; TypeError for anything else."""
+
+def export_dlpack(
+    pointer: int,
+    shape: Sequence[int],
+    code: int,
+    bits: int,
+    device_type: int,
+    device_id: int,
+    owner: object,
+) -> object:
+    """A DLPack capsule over row-major memory that `owner` keeps alive; numbers as in dlpack.h."""

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "dlpack.h"
 #include "graphopt/graphopt.h"
 
 namespace nb = nanobind;
@@ -261,4 +262,6 @@ NB_MODULE(_kernels, m) {
         "seconds"_a = 2e-3, "samples"_a = 5, "Bytes per second over a working set of `size` bytes per thread.");
   m.def("measure_clock", &measure_clock, nb::kw_only(), "seconds"_a = 2e-3, "samples"_a = 5,
         "Cycles per second of the core under a scalar load.");
+
+  graphopt::bind_dlpack(m);
 }
