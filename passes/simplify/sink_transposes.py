@@ -138,6 +138,8 @@ class _Rewriting:
                 node.resize_inputs(index + 1)
             name = node.inputs[0].name if node.inputs[0] is not None else node.name
             dtype = None if old is None else old.dtype
+            if dtype is not None:
+                array = array.astype(dtype.numpy(), copy=False)  # Slice counts in int32 or in int64
             new = self.constants.add(self.region.graph, f"{name}.{node.op_type}.{index}", array, dtype)
             node.replace_input_with(index, new)
             if old is not None:
