@@ -17,10 +17,12 @@ if TYPE_CHECKING:
         compile,  # noqa: A004 - the verb people look for
         doctor,
         explain,
+        from_graphsurgeon,
         inspect,
         load,
         optimize,
         pack,
+        to_graphsurgeon,
         verify,
     )
 
@@ -34,10 +36,12 @@ __all__ = [
     "compile",
     "doctor",
     "explain",
+    "from_graphsurgeon",
     "inspect",
     "load",
     "optimize",
     "pack",
+    "to_graphsurgeon",
     "verify",
 ]
 
