@@ -91,6 +91,7 @@ $(VENV)/.cpu: $(VENV)/.tools pyproject.toml $(NATIVE)
 
 $(VENV)/.dev: $(VENV)/.tools pyproject.toml $(NATIVE)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(EDITABLE) ".[dev]"
+	$(PIP) install --no-deps "tensorrt-stubs==10.13.0.35.1"  # without the library they describe
 	@touch $(VENV)/.cpu $@
 
 $(VENV)/.bench: $(VENV)/.dev
