@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphopt.driver.legalize import Legalized, legalize, steps_of
+from graphopt.backends.engine_options import EngineOptions
+from graphopt.driver.legalize import steps_of
 from graphopt.driver.opt import Optimized, optimize_model
 from graphopt.errors import BackendError
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphopt.artifact.writer import ArtifactWriter
-    from graphopt.backends.base import Backend
+    from graphopt.backends.base import Backend, BuildOptions
+    from graphopt.driver.legalize import Legalized
+    from graphopt.driver.ranges import Ranges
+    from graphopt.driver.regions import BuiltRegion
+    from graphopt.driver.standin import StandIn
     from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.manager import Step
     from graphopt.pipeline.protocols import RunnerFactory
@@ -35,12 +40,14 @@ class Candidate:
         placement: which backend runs which region.
         legalized: what each region's backend made of it.
         writer: that wrote the artifact, complete but for its report.
+        regions: with what they were built from; kept where engines may have to be stood in for.
     """
 
     optimized: Optimized
     placement: Placement
     legalized: tuple[Legalized, ...]
     writer: ArtifactWriter
+    regions: tuple[BuiltRegion, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -71,6 +78,8 @@ class Workshop:
         evaluate: folds constants.
         instruments: watchers of the first pipeline run; later ones only repeat parts of it.
         strict: a node that falls back is an error.
+        engine: how engines are built, their profiles left out.
+        ranges: of the shapes the inputs may have; None when they are fixed or no engine is built.
     """
 
     imported: ir.Model
@@ -81,6 +90,8 @@ class Workshop:
     evaluate: RunnerFactory | None
     instruments: Sequence[Instrument] = ()
     strict: bool = False
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    ranges: Ranges | None = None
     _built: int = 0
 
     def optimise(self, steps: tuple[Step, ...]) -> Optimized:
@@ -107,39 +118,82 @@ class Workshop:
         self._built += 1
         path = self.scratch / f"candidate{self._built}.gopt"
         with ArtifactWriter(path, writer=program()) as writer:
-            placement, legalized = self._add_regions(writer, optimized)
+            placement, regions = self._add_regions(writer, optimized)
             commit(writer, optimized.model, self, {})
-        return Candidate(optimized, placement, legalized, writer)
+        legalized = tuple(built.legalized for built in regions)
+        return Candidate(optimized, placement, legalized, writer, regions if self.builds_engines else ())
 
-    def open(self, candidate: Candidate) -> Session:
-        """The candidate as its user will run it; raises BackendError when it cannot be opened."""
+    @property
+    def builds_engines(self) -> bool:
+        """Whether the target is a GPU: what is built then need not run on this machine."""
+        return self.target.kind == "cuda"
+
+    def open(self, candidate: Candidate, make_runner: RunnerFactory | None = None) -> Session | StandIn:
+        """The candidate as it can be run here: as its user will, or its engines stood in for.
+
+        Args:
+            candidate: built by this workshop.
+            make_runner: stands in for engines; ONNX Runtime without optimisations when not given.
+
+        Raises:
+            BackendError: it cannot be opened.
+        """
+        from graphopt.driver.runners import oracle_runner
         from graphopt.ir.memory import release_memory
         from graphopt.ir.weights import release_pages
-        from graphopt.runtime.session import load
 
         # The session maps the artifact's weights: the model's own need not be in memory beside them.
         release_memory()
         release_pages(self.imported)
+        if self.builds_engines:
+            return self.stand_in(candidate, make_runner or oracle_runner)
+        return self.session(candidate)
+
+    def session(self, candidate: Candidate) -> Session:
+        """The candidate as its user will run it; raises BackendError when it cannot be opened here."""
+        from graphopt.runtime.session import load
+
         return load(candidate.path, threads=self.threads)
+
+    def stand_in(self, candidate: Candidate, make_runner: RunnerFactory) -> StandIn:
+        """What the candidate's engines were built from, run by ``make_runner``.
+
+        Raises:
+            BackendError: a legalised region cannot be run.
+        """
+        from graphopt.backends.signature import model_inputs, model_outputs
+        from graphopt.driver.standin import StandIn
+
+        model = candidate.optimized.model
+        return StandIn(candidate.regions, model_inputs(model), model_outputs(model), make_runner)
 
     def _add_regions(
         self, writer: ArtifactWriter, optimized: Optimized
-    ) -> tuple[Placement, tuple[Legalized, ...]]:
+    ) -> tuple[Placement, tuple[BuiltRegion, ...]]:
         """Place a model, legalise and build its regions and add them to ``writer``."""
-        from graphopt.backends.base import BuildOptions
-        from graphopt.placement.extract import extract_region
-        from graphopt.placement.place import place
+        from graphopt.driver.regions import RegionBuilder
+        from graphopt.placement.place import Placer
 
-        placement = place(optimized.model, self.backends, self.target, strict=self.strict)
-        by_name = {backend.name: backend for backend in self.backends}
-        legalized: list[Legalized] = []
-        for region in placement.regions:
-            backend = by_name[region.backend]
-            piece = extract_region(placement.model, region)
-            legalized.append(legalize(piece, optimized.steps, backend, self.target, self.evaluate))
-            blob = backend.build(piece, BuildOptions(self.target, self.threads, writer.weights))
-            writer.add_region(blob, region.inputs, region.outputs)
-        return placement, tuple(legalized)
+        placer = Placer(optimized.model, self.backends, self.target, strict=self.strict)
+        options_for = self._options_for(placer.model, writer)
+        builder = RegionBuilder(
+            placer, self.backends, optimized.steps, self.target, options_for, self.evaluate
+        )
+        placement, regions = builder.build()
+        for built in regions:
+            writer.add_region(built.blob, built.region.inputs, built.region.outputs)
+        return placement, regions
+
+    def _options_for(self, placed: ir.Model, writer: ArtifactWriter) -> Callable[[ir.Model], BuildOptions]:
+        """How a region of ``placed`` is built: with the profiles of its own inputs where it has open dims."""
+        from graphopt.backends.base import BuildOptions
+        from graphopt.driver.profiles import Profiles
+
+        plain = BuildOptions(self.target, self.threads, writer.weights, self.engine)
+        if self.ranges is None:
+            return lambda _: plain
+        profiles = Profiles(placed, self.ranges)
+        return lambda region: replace(plain, engine=replace(self.engine, profiles=profiles.of(region)))
 
 
 def commit(writer: ArtifactWriter, model: ir.Model, workshop: Workshop, details: Mapping[str, Any]) -> None:
@@ -163,10 +217,10 @@ def program() -> str:
 
 
 def usable_backends(target: Target) -> list[Backend]:
-    """The backends that are there, in order of preference.
+    """The backends for ``target`` that are there, in order of preference.
 
     Raises:
-        BackendError: none is; the message carries the fix.
+        BackendError: none is, or none that builds engines for a GPU; the message carries the fix.
     """
     from graphopt.backends.base import Available, Unavailable
     from graphopt.backends.registry import all_backends
@@ -174,18 +228,20 @@ def usable_backends(target: Target) -> list[Backend]:
     found: list[Backend] = []
     missing: list[Unavailable] = []
     for backend in all_backends():
-        if target.kind not in getattr(backend, "target_kinds", ("cpu",)):  # a plug-in may not say
+        # Whether one is there may only be told by importing it: those for other targets are not asked.
+        if target.kind not in backend.target_kinds:
             continue
         answer = backend.availability()
         if isinstance(answer, Available):
             found.append(backend)
         else:
             missing.append(answer)
-    if not found:
+    if not found or (target.kind != "cpu" and all("cpu" in backend.target_kinds for backend in found)):
         reason = (
             missing[0] if missing else Unavailable("no backend is installed", "pip install 'graphopt[cpu]'")
         )
-        raise BackendError(f"nothing can run models for {target.kind} here: {reason.reason}", reason.fix)
+        what = "run models" if target.kind == "cpu" else "build engines"
+        raise BackendError(f"nothing can {what} for {target.kind} here: {reason.reason}", reason.fix)
     return found
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphopt.driver.candidate import Workshop, commit, program, scratch_parent, usable_backends
+from graphopt.driver.compile_inputs import import_with_ranges, judging_inputs
 from graphopt.driver.compile_options import CompileOptions
 from graphopt.driver.equal import Settled, settle
 from graphopt.driver.fast import Race, ablate, no_slower
 from graphopt.driver.legalize import legalization
-from graphopt.driver.opt import import_model, pipeline
+from graphopt.driver.opt import LEGALIZE_FROM, pipeline
+from graphopt.driver.presence import absence
 from graphopt.driver.replay import Decisions, recorded_decisions
 from graphopt.errors import UsageError
 from graphopt.report.record import CompileReport, Measurement
@@ -24,9 +26,11 @@ from graphopt.report.record import CompileReport, Measurement
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from graphopt.backends.base import Backend
     from graphopt.driver.opt import Source
     from graphopt.equality.oracle import Oracle
     from graphopt.pipeline.manager import Step
+    from graphopt.targets.target import Target
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,10 @@ class _Compilation:
         target = parse_target(self.options.target)
         backends = usable_backends(target)
         decisions = recorded_decisions(self.options.replay) if self.options.replay is not None else None
-        steps = self._steps(decisions, legalization(backends, target))
+        steps = self._steps(decisions, backends, target)
         threads = self.options.threads or (decisions.threads if decisions else None) or available_threads()
         with self._stage("import"):
-            imported = import_model(self.source, shapes=self.options.shapes, constants=self.options.constants)
+            imported, ranges = import_with_ranges(self.source, self.options, engines=target.kind == "cuda")
         with _scratch_folder(self.output) as folder:
             workshop = Workshop(
                 imported=imported,
@@ -124,26 +128,30 @@ class _Compilation:
                 evaluate=evaluator(),
                 instruments=self.options.instruments,
                 strict=self.options.strict,
+                engine=self.options.engine,
+                ranges=ranges,
             )
             return self._in_workshop(workshop, steps, decisions)
 
     def _in_workshop(
         self, workshop: Workshop, steps: tuple[Step, ...], decisions: Decisions | None
     ) -> CompileResult:
-        oracle = self._oracle(workshop.imported)
+        oracle = self._oracle(workshop)
         mode = self.options.equality
         with self._stage("optimise and check"):
             settled = settle(workshop, steps, oracle, mode)
         if decisions is not None:
             settled = replace(settled, dropped=(*decisions.dropped, *settled.dropped))
         memory: Mapping[str, int] = {}
-        measurement = _unmeasured(decisions)
-        if self.options.measure and decisions is None:
+        missing = absence(workshop.target) if self.options.measure and decisions is None else ""
+        measurement = _unmeasured(decisions, missing)
+        measuring = self.options.measure and decisions is None and not missing
+        if measuring:
             with self._stage("measure"):
                 race = self._race(workshop, oracle)
                 raced = no_slower(workshop, settled, oracle, mode, race)
                 settled, measurement, memory = raced.settled, raced.measurement, raced.memory
-        if self.options.measure_each and decisions is None:
+        if self.options.measure_each and measuring:
             with self._stage("measure each pass"):
                 rows = ablate(workshop, settled, oracle, mode, race)
                 measurement = replace(measurement, ablation=rows)
@@ -151,24 +159,28 @@ class _Compilation:
             report = self._write(workshop, settled, measurement, memory)
         return CompileResult(self.output, report)
 
-    def _steps(self, decisions: Decisions | None, legalize: tuple[Step, ...]) -> tuple[Step, ...]:
-        if decisions is None:
-            return pipeline(
-                self.options.passes,
-                level=self.options.level,
-                disabled=self.options.disabled,
-                legalize=legalize,
-            )
-        return pipeline(decisions.pipeline, disabled=self.options.disabled)
+    def _steps(
+        self, decisions: Decisions | None, backends: list[Backend], target: Target
+    ) -> tuple[Step, ...]:
+        if decisions is not None:
+            return pipeline(decisions.pipeline, disabled=self.options.disabled)
+        chosen, disabled = self.options, self.options.disabled
+        legalize = legalization(backends, target)
+        steps = pipeline(chosen.passes, level=chosen.level, disabled=disabled, legalize=legalize)
+        if target.kind == "cuda" and chosen.passes is None and chosen.level < LEGALIZE_FROM:
+            # Few models become engines as they are, whatever the level.
+            steps += pipeline(legalize, disabled=disabled)
+        return steps
 
-    def _oracle(self, imported: ir.Model) -> Oracle | None:
+    def _oracle(self, workshop: Workshop) -> Oracle | None:
         from graphopt.driver.runners import oracle_runner
         from graphopt.equality.oracle import Oracle
 
         if self.options.equality == "off":
             return None
         with self._stage("run the original"):
-            return Oracle.prepare(imported, oracle_runner, inputs=self.options.inputs)
+            inputs = judging_inputs(workshop.imported, workshop.ranges, self.options.inputs)
+            return Oracle.prepare(workshop.imported, oracle_runner, inputs=inputs)
 
     def _race(self, workshop: Workshop, oracle: Oracle | None) -> Race:
         """The input as a file and the feeds both sides get: the largest ones."""
@@ -271,7 +283,7 @@ def _scratch_folder(output: Path) -> Iterator[Path]:
         yield Path(path)
 
 
-def _unmeasured(decisions: Decisions | None) -> Measurement:
+def _unmeasured(decisions: Decisions | None, missing: str) -> Measurement:
     if decisions is not None:
         return Measurement(decisions.shipped, f"as decided in {decisions.origin}; not measured again")
-    return Measurement("optimised", "not measured")
+    return Measurement("optimised", f"not measured: {missing}" if missing else "not measured")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from graphopt.driver.presence import absence
 from graphopt.driver.runners import oracle_runner
 from graphopt.errors import BackendError, EqualityError, PassError
+from graphopt.placement.choose import WouldFallBack
 from graphopt.report.record import Dropped
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from graphopt.equality.oracle import Oracle
     from graphopt.equality.verdict import EqualityReport
     from graphopt.pipeline.manager import Step
+
+
+NOT_RUN = "checked on the legalised graph; the engine itself was not run: {reason}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ def _culprit(
 
     count = first_bad(len(names), bad)
     if count == 0:
-        raise _hopeless(tried[0])
+        # What a person forbade is said of the model as it would have been, not of the raw one.
+        raise _hopeless(failure if isinstance(failure.problem, WouldFallBack) else tried[0])
     return Dropped(names[count - 1], tried[count].reason)
 
 
@@ -140,13 +146,40 @@ def _attempt(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None,
             if not graph.equal:
                 return _Attempt(equality=graph)
         candidate = workshop.build(optimized)
-        session = workshop.open(candidate)
-        return _Attempt(candidate, oracle.judge(session, mode) if oracle is not None else None)
+        return _Attempt(candidate, judge_candidate(workshop, candidate, oracle, mode))
     except PassError as error:
         return _Attempt(problem=error, guilty=error.pass_name)
     except BackendError as error:
         # A rewrite the backend does not take is as wrong as one that changes the answer.
         return _Attempt(problem=error)
+
+
+def judge_candidate(
+    workshop: Workshop, candidate: Candidate, oracle: Oracle | None, mode: str
+) -> EqualityReport | None:
+    """Whether what was built is equal; None without an oracle.
+
+    Engines are judged by the legalised graphs they were built from, and themselves where they can run.
+
+    Raises:
+        BackendError: the candidate cannot be opened.
+    """
+    session = workshop.open(candidate)
+    if oracle is None:
+        return None
+    report = oracle.judge(session, mode)
+    if not workshop.builds_engines or not report.equal:
+        return report
+    reason = absence(workshop.target)
+    if not reason:
+        try:
+            ran = oracle.judge(workshop.session(candidate), mode)
+            return replace(
+                ran, notes=(*ran.notes, "checked on the legalised graph and on the engines themselves")
+            )
+        except BackendError as error:
+            reason = error.message
+    return replace(report, notes=(*report.notes, NOT_RUN.format(reason=reason)))
 
 
 def _hopeless(attempt: _Attempt) -> Exception:

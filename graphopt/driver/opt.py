@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     Constants = Mapping[str, npt.NDArray[np.generic]] | Sequence[str]
 
 DEFAULT_LEVEL = 2
-_LEGALIZE_FROM = 2
+LEGALIZE_FROM = 2
+"""The first level that ends with the backends' own passes."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def pipeline(
     if passes is None:
         if not 0 <= level < len(LEVELS):
             raise UsageError(f"there is no level -O{level}", f"-O0 to -O{len(LEVELS) - 1}")
-        passes = [LEVELS[level], *(legalize if level >= _LEGALIZE_FROM else ())]
+        passes = [LEVELS[level], *(legalize if level >= LEGALIZE_FROM else ())]
     known, groups = known_passes(), known_groups()
     steps: tuple[Step, ...] = ()
     for thing in (passes,) if isinstance(passes, str) else passes:

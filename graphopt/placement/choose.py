@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,10 @@ from graphopt.ir.walk import inner_nodes
 if TYPE_CHECKING:
     from graphopt.backends.base import Backend
     from graphopt.targets.target import Target
+
+
+class WouldFallBack(BackendError):
+    """Under ``--strict``: a node is not taken by the backend that is preferred for the target."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +44,38 @@ class Chooser:
         self._backends = backends
         self._target = target
         self._bodies: dict[tuple[str, ir.OperatorIdentifier], Claim] = {}
+        self._answers: dict[tuple[str, ir.Node], Claim] = {}
 
     def claimed(self, node: ir.Node) -> bool:
         """Whether any backend takes the node with everything inside it, calls by their bodies."""
         return any(self._claim(backend, node).accepted for backend in self._backends)
 
-    def choose(self, node: ir.Node, strict: bool) -> Choice:
-        """The backend of one node; raises BackendError when there is none."""
+    def claimed_by(self, node: ir.Node, backends: Collection[str]) -> bool:
+        """Whether one of the backends named takes the node with everything inside it."""
+        return any(b.name in backends and self._answer(b, node).accepted for b in self._backends)
+
+    def choose(self, node: ir.Node, strict: bool, refused: Mapping[str, str] | None = None) -> Choice:
+        """The backend of one node.
+
+        Args:
+            node: of the main graph.
+            strict: the most preferred backend must take it.
+            refused: backend → why it cannot take the node although it claims it.
+
+        Raises:
+            WouldFallBack: with ``strict``, when it does not.
+            BackendError: no backend takes the node.
+        """
         refusals: list[str] = []
         for backend in self._backends:
-            claim = self._claim(backend, node)
+            reason = (refused or {}).get(backend.name, "")
+            claim = Claim(False, reason) if reason else self._answer(backend, node)
             if claim.accepted:
                 return Choice(backend.name, tuple(refusals))
             refusals.append(f"{backend.name}: {claim.reason}")
             if strict:
                 message = f"node '{node.name}' ({node.op_type}) would fall back: {refusals[0]}"
-                raise BackendError(message, "compile without --strict to let it")
+                raise WouldFallBack(message, "compile without --strict to let it")
         reasons = "; ".join(refusals)
         raise BackendError(
             f"no backend takes node '{node.name}' ({node.op_type}): {reasons}", "graphopt doctor"
@@ -68,6 +88,13 @@ class Chooser:
             if not claim.accepted:
                 return claim
         return Claim(True)
+
+    def _answer(self, backend: Backend, node: ir.Node) -> Claim:
+        """The same, remembered: for nodes that no longer change."""
+        key = (backend.name, node)
+        if key not in self._answers:
+            self._answers[key] = self._claim(backend, node)
+        return self._answers[key]
 
     def _claim_one(self, backend: Backend, node: ir.Node) -> Claim:
         own = backend.claims(node, self._target)

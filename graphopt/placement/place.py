@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from graphopt.targets.target import Target
 
 
+Refused = Mapping[ir.Node, Mapping[str, str]]
+"""Node of the placed model → backend → why it cannot take the node although it claims it."""
+
+
 @dataclass(frozen=True)
 class Region:
     """Nodes that one backend runs in one piece.
@@ -84,6 +88,59 @@ class Placement:
     rows: tuple[PlacementRow, ...]
 
 
+class Placer:
+    """Places one model, again and again as backends turn out to refuse nodes they claimed.
+
+    Attributes:
+        model: the placed model: the one given, or a clone with the functions inlined that nobody claims.
+            Its nodes are the same in every placement.
+    """
+
+    def __init__(
+        self, model: ir.Model, backends: Sequence[Backend], target: Target, *, strict: bool = False
+    ) -> None:
+        """Ask who claims what; arguments and errors as for ``place``."""
+        if not backends:
+            raise BackendError("no backend is available to place the model on", "graphopt doctor")
+        self._backends = backends
+        self._chooser = Chooser(model, backends, target)
+        self._strict = strict
+        self.model = without_unclaimed_functions(model, self._chooser)
+
+    def place(self, refused: Refused | None = None, empty: str = "") -> Placement:
+        """Cut the model into regions: each node goes to the first backend that claims and does not refuse it.
+
+        Args:
+            refused: what turned out since.
+            empty: backend of a model without nodes; the most preferred one when not given.
+
+        Raises:
+            BackendError: as for ``place``.
+        """
+        known = refused or {}
+        nodes = list(self.model.graph)
+        choices = [self._chooser.choose(node, self._strict, known.get(node)) for node in nodes]
+        parts = merge_regions(nodes, [choice.backend for choice in choices]) or [[]]
+        borders = Borders(self.model, [[nodes[i] for i in part] for part in parts])
+        regions = tuple(
+            Region(
+                index,
+                choices[part[0]].backend if part else empty or self._backends[0].name,
+                tuple(nodes[i] for i in part),
+                tuple(borders.inputs[index]),
+                tuple(borders.outputs[index]),
+            )
+            for index, part in enumerate(parts)
+        )
+        rows = _rows(self.model, self._backends, regions, dict(zip(nodes, choices, strict=True)))
+        return Placement(self.model, regions, tuple(rows))
+
+    def taken_elsewhere(self, node: ir.Node, backend: str) -> bool:
+        """Whether a backend less preferred than ``backend`` claims the node too."""
+        names = [known.name for known in self._backends]
+        return self._chooser.claimed_by(node, names[names.index(backend) + 1 :])
+
+
 def place(model: ir.Model, backends: Sequence[Backend], target: Target, *, strict: bool = False) -> Placement:
     """Cut a model into regions: each node goes to the first backend that claims it.
 
@@ -97,27 +154,7 @@ def place(model: ir.Model, backends: Sequence[Backend], target: Target, *, stric
         BackendError: a node nobody takes, or with ``strict`` not the first backend; the message names
             the node and says why.
     """
-    if not backends:
-        raise BackendError("no backend is available to place the model on", "graphopt doctor")
-    chooser = Chooser(model, backends, target)
-    placed = without_unclaimed_functions(model, chooser)
-    choices = [chooser.choose(node, strict) for node in placed.graph]
-    nodes = list(placed.graph)
-    parts = merge_regions(nodes, [choice.backend for choice in choices]) or [[]]
-    borders = Borders(placed, [[nodes[i] for i in part] for part in parts])
-    regions = tuple(
-        Region(
-            index,
-            choices[part[0]].backend if part else backends[0].name,
-            tuple(nodes[i] for i in part),
-            tuple(borders.inputs[index]),
-            tuple(borders.outputs[index]),
-        )
-        for index, part in enumerate(parts)
-    )
-    return Placement(
-        placed, regions, tuple(_rows(placed, backends, regions, dict(zip(nodes, choices, strict=True))))
-    )
+    return Placer(model, backends, target, strict=strict).place()
 
 
 def _rows(

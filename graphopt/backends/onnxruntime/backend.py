@@ -12,7 +12,7 @@ from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavail
 from graphopt.backends.flatten import flatten
 from graphopt.backends.onnxruntime.domains import DOMAINS
 from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
-from graphopt.backends.onnxruntime.legalize import LEGALIZE_PASSES
+from graphopt.backends.onnxruntime.legalize import LEGALIZE_PASSES, NEEDED_PASSES
 from graphopt.backends.onnxruntime.opset import opset_for_onnxruntime
 from graphopt.backends.onnxruntime.session import FIX, MOST_PLANNED_NODES, import_onnxruntime
 from graphopt.backends.onnxruntime.settings import session_config
@@ -44,8 +44,8 @@ class OnnxRuntimeBackend:
 
     def claims(self, node: ir.Node, target: Target) -> Claim:
         """Every node of a domain it has operators for; its verdict on the version comes when building."""
-        if target.kind != "cpu":
-            return Claim(False, f"it is set up for CPU targets, not {target.kind}")
+        if target.kind not in self.target_kinds:
+            return Claim(False, f"it is set up for {' and '.join(self.target_kinds)}, not {target.kind}")
         if node.domain not in DOMAINS:
             return Claim(False, f"it has no operator {node.domain}::{node.op_type}")
         return Claim(True)
@@ -55,9 +55,13 @@ class OnnxRuntimeBackend:
         """The passes of the ``legalize`` folder."""
         return LEGALIZE_PASSES
 
-    def legalize(self, target: Target) -> Sequence[Pass]:  # noqa: ARG002 (part of the protocol)
-        """Every one of them: they choose by what they see in the graph."""
-        return tuple(cls() for cls in LEGALIZE_PASSES)
+    def legalize(self, target: Target) -> Sequence[Pass]:
+        """Every one of them on a CPU: they choose by what they see in the graph.
+
+        On a GPU only what its kernels cannot do without: which spelling is fast was measured on CPUs.
+        """
+        wanted = LEGALIZE_PASSES if target.kind == "cpu" else NEEDED_PASSES
+        return tuple(cls() for cls in wanted)
 
     def build(self, region: ir.Model, options: BuildOptions) -> Blob:
         """ONNX bytes whose large weights lie in ``options.weights``, and the settings the region wants."""

@@ -48,3 +48,12 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     FlattenCroppingPad,
     LowerOpset,
 )
+
+NEEDED_PASSES: tuple[type[Pass], ...] = (
+    WidenHalfAttention,
+    ExpandAttentionMask,
+    InlineCalls,
+    SplitGroupNormalization,
+    LowerOpset,
+)
+"""Those without which the runtime refuses a graph or loses digits; the others make it faster on CPUs."""

@@ -1,0 +1,70 @@
+"""What a compile begins with: the model as imported, the shapes it may meet, the feeds it is judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from graphopt.driver.opt import import_model
+from graphopt.driver.ranges import Ranges, model_ranges, shape_specs
+from graphopt.errors import UsageError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphopt.driver.compile_options import CompileOptions
+    from graphopt.driver.opt import Source
+    from graphopt.equality.oracle import Inputs
+
+
+def import_with_ranges(
+    source: Source, options: CompileOptions, *, engines: bool
+) -> tuple[ir.Model, Ranges | None]:
+    """Load a model and apply what the person fixed or bounded about its inputs.
+
+    Args:
+        source: the model.
+        options: of the compile.
+        engines: whether engines are built: then every open dim needs a range.
+
+    Returns:
+        The model, and the ranges of its open dims where engines need them.
+
+    Raises:
+        ModelError: the model is damaged or invalid.
+        UsageError: a shape or value that does not fit, or an open dim nothing is said about.
+    """
+    from graphopt.ir.freeze import set_input_shapes
+
+    if not engines:
+        if options.min_shapes or options.opt_shapes or options.max_shapes:
+            raise UsageError("ranges of shapes are for engines", "use --shape, or --target cuda:…")
+        return import_model(source, shapes=options.shapes, constants=options.constants), None
+    model = import_model(source, constants=options.constants)
+    specs = shape_specs(model, options.shapes, options.min_shapes, options.opt_shapes, options.max_shapes)
+    set_input_shapes(model, specs)
+    return model, model_ranges(model, specs) or None
+
+
+def feeds_within(model: ir.Model, ranges: Ranges, *, seed: int = 0) -> list[Mapping[str, Any]]:
+    """Feeds for a model whose open dims have ranges: several of the usual size, one of each extreme.
+
+    Raises:
+        FeedError: the original does not run at one of these sizes.
+    """
+    from graphopt.driver.runners import oracle_runner
+    from graphopt.equality.feeds import derive_feeds
+    from graphopt.ir.freeze import set_input_shapes
+
+    found: list[Mapping[str, Any]] = []
+    for shapes, sets in ((ranges.usual, 3), (ranges.least, 1), (ranges.most, 1)):
+        fixed = model.clone()
+        set_input_shapes(fixed, shapes)
+        derived = derive_feeds(fixed, oracle_runner(fixed).run, value_sets=sets, seed=seed)
+        found += [feed.values for feed in derived.feeds]
+    return found
+
+
+def judging_inputs(model: ir.Model, ranges: Ranges | None, inputs: Inputs | None) -> Inputs | None:
+    """The feeds equality is judged on: the person's, those within the ranges, or None for derived ones."""
+    return feeds_within(model, ranges) if ranges is not None and inputs is None else inputs

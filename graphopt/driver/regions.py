@@ -1,0 +1,143 @@
+"""Place a model, legalise its regions, build them; what a backend refuses after all goes to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from graphopt.backends.base import RegionRefused
+from graphopt.driver.legalize import Legalized, legalize
+from graphopt.driver.provenance import Origins, mark
+from graphopt.driver.refusals import Refusals
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphopt.backends.base import Backend, Blob, BuildOptions
+    from graphopt.pipeline.manager import Step
+    from graphopt.pipeline.protocols import RunnerFactory
+    from graphopt.placement.place import Placement, Placer, Region
+    from graphopt.targets.target import Target
+
+OptionsFor = Callable[["ir.Model"], "BuildOptions"]
+"""The options one region, not yet legalised, is built with; raises RegionRefused where there are none."""
+
+
+@dataclass(frozen=True)
+class BuiltRegion:
+    """A region, and what its backend made of it.
+
+    Attributes:
+        region: of the placed model.
+        model: the legalised region, as it was built.
+        legalized: what the backend's passes did.
+        blob: what was built.
+    """
+
+    region: Region
+    model: ir.Model
+    legalized: Legalized
+    blob: Blob
+
+
+class RegionBuilder:
+    """Builds the regions of one placed model.
+
+    Args:
+        placer: of the model.
+        backends: in order of preference.
+        steps: a whole pipeline, of which the backends' own passes run.
+        target: the machine.
+        options_for: how a region is built.
+        evaluate: computes constants.
+    """
+
+    def __init__(
+        self,
+        placer: Placer,
+        backends: Sequence[Backend],
+        steps: tuple[Step, ...],
+        target: Target,
+        options_for: OptionsFor,
+        evaluate: RunnerFactory | None = None,
+    ) -> None:
+        self._placer = placer
+        self._backends = {backend.name: backend for backend in backends}
+        self._last = backends[-1].name
+        self._steps = steps
+        self._target = target
+        self._options_for = options_for
+        self._evaluate = evaluate
+        self._refusals = Refusals()
+        self._empty = ""
+        self._built: dict[tuple[object, ...], BuiltRegion] = {}
+        self._flops: Mapping[ir.Node, int | None] | None = None
+
+    def build(self) -> tuple[Placement, tuple[BuiltRegion, ...]]:
+        """Every region in running order.
+
+        Raises:
+            BackendError: no backend takes some node, or the last one refuses it.
+            PassError: a backend's own pass failed.
+        """
+        while True:
+            placement = self._place()
+            # The last backend never refuses: what it is to get is built when all others are content.
+            ordered = sorted(placement.regions, key=lambda region: region.backend == self._last)
+            if all(self._try(region) for region in ordered):
+                built = (self._built[_key(region)] for region in placement.regions)
+                pairs = zip(built, placement.regions, strict=True)
+                return placement, tuple(replace(done, region=region) for done, region in pairs)
+
+    def _place(self) -> Placement:
+        """A placement without islands."""
+        from graphopt.placement.islands import islands
+
+        while True:
+            placement = self._placer.place(self._refusals.reasons, self._empty)
+            if len(placement.regions) < 2:
+                return placement
+            found = islands(placement, self._placer, self._node_flops())
+            if not found:
+                return placement
+            for region in found:
+                count = f"{len(region.nodes)} cheap node{'s' if len(region.nodes) > 1 else ''}"
+                why = f"an island of {count} between other regions: moving its data would cost more"
+                self._refusals.give(region.nodes, region.backend, why)
+
+    def _node_flops(self) -> Mapping[ir.Node, int | None]:
+        from graphopt.ir.analyses.flops import model_flops
+
+        if self._flops is None:
+            self._flops = model_flops(self._placer.model).per_node
+        return self._flops
+
+    def _try(self, region: Region) -> bool:
+        """Build a region unless it is there from an earlier placement; False when it was refused."""
+        from graphopt.placement.extract import extract_region
+
+        if _key(region) in self._built:
+            return True
+        backend = self._backends[region.backend]
+        piece = extract_region(self._placer.model, region)
+        if region.backend != self._last:
+            mark(piece, region.nodes)
+        try:
+            options = self._options_for(piece)
+            legalized = legalize(piece, self._steps, backend, self._target, self._evaluate)
+            blob = backend.build(piece, options)
+        except RegionRefused as error:
+            if region.backend == self._last:
+                raise
+            if region.nodes:
+                self._refusals.add(region, error, Origins(piece, region.nodes))
+            else:
+                self._empty = self._last
+            return False
+        self._built[_key(region)] = BuiltRegion(region, piece, legalized, blob)
+        return True
+
+
+def _key(region: Region) -> tuple[object, ...]:
+    return region.backend, region.nodes, region.inputs, region.outputs
