@@ -39,3 +39,14 @@ def _single_threaded(model: ir.Model) -> Runner:
     from graphopt.backends.onnxruntime.runner import make_runner
 
     return make_runner(model, optimise=False, threads=1)
+
+
+def emulating_runner(model: ir.Model) -> Runner:
+    """The oracle's runner for models in float16 or bfloat16: each result is rounded, overflows show.
+
+    Raises:
+        BackendError: ONNX Runtime is not installed, or refuses the model.
+    """
+    from graphopt.backends.onnxruntime.emulate import make_emulating_runner
+
+    return make_emulating_runner(model)

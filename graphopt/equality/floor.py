@@ -20,11 +20,13 @@ class OutputFloor:
 
     ``F`` and ``R`` pool every jittered run of every feed. For outputs that are not floating-point
     the noise is which elements flip (``flips``, per feed) and how large a share of them does.
-    ``quantised`` says that the model rounds its activations to integers on the way.
+    ``quantised`` says that the model rounds its activations to integers on the way, ``precision`` that
+    the noise is that of a lower precision than the output's own.
     """
 
     dtype: np.dtype[np.generic]
     quantised: bool = False
+    precision: np.dtype[np.generic] | None = None
     peak: float = 0.0
     rms: float = 0.0
     maxima: dict[int, list[float]] = field(default_factory=dict)
@@ -42,12 +44,12 @@ class OutputFloor:
     @property
     def F(self) -> float:  # noqa: N802 - the design's name
         """``max(max|yₖ - y|, 2ε·max|y|)``."""
-        return max([*self._all_maxima(), PEAK_EPS * eps(self.dtype) * self.peak])
+        return max([*self._all_maxima(), PEAK_EPS * self._eps * self.peak])
 
     @property
     def R(self) -> float:  # noqa: N802 - the design's name
         """``max(rms(yₖ - y), ε·rms(y))``."""
-        return max([*self.deviations, RMS_EPS * eps(self.dtype) * self.rms])
+        return max([*self.deviations, RMS_EPS * self._eps * self.rms])
 
     def reference(self, y: Array) -> None:
         """Take the original's output for one feed."""
@@ -70,6 +72,10 @@ class OutputFloor:
         if difference.moved is not None:
             self._flip(feed, difference.moved)
 
+    @property
+    def _eps(self) -> float:
+        return max(eps(self.dtype), 0.0 if self.precision is None else eps(self.precision))
+
     def _all_maxima(self) -> list[float]:
         return [value for runs in self.maxima.values() for value in runs]
 
@@ -85,6 +91,10 @@ class OutputFloor:
         if reason not in self._weak:
             self._weak.append(reason)
 
+    def at(self, precision: np.dtype[np.generic]) -> OutputFloor:
+        """A floor for the same output at a lower precision, without any noise yet."""
+        return OutputFloor(self.dtype, self.quantised, precision, self.peak, self.rms, _weak=[*self._weak])
+
     def weaknesses(self) -> tuple[str, ...]:
         """Why a real difference in this output might pass; empty when the check is strong."""
         reasons = list(self._weak)
@@ -98,7 +108,7 @@ class OutputFloor:
 
     def _noise_weaknesses(self) -> list[str]:
         noisiest = max(self.maxima.values(), key=max)
-        unit = PEAK_EPS * eps(self.dtype) * self.peak
+        unit = PEAK_EPS * self._eps * self.peak
         smallest, largest = max(unit, min(noisiest)), max(noisiest)
         if self.quantised and largest > BIMODAL * unit:
             return ["rounding errors flip quantised values, so the noise is bimodal and its floor is high"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.equality.arrays import Array, flatten_outputs
@@ -19,18 +20,21 @@ Run = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
 class JitteredModel:
-    """A model whose weights and inputs can be moved by one ulp.
+    """A model whose weights and inputs can be moved by one ulp, its own or that of a lower precision.
 
     Memory: the weights as the model holds them, plus one jittered copy while a jitter is in use.
     """
 
-    def __init__(self, model: ir.Model, make_runner: RunnerFactory) -> None:
-        """Build the session of the original.
+    def __init__(
+        self, model: ir.Model, make_runner: RunnerFactory, precision: npt.DTypeLike | None = None
+    ) -> None:
+        """Build the session of the original; ``precision`` is the dtype to move by one ulp of.
 
         Raises:
             BackendError: the model cannot be run.
         """
         self._make_runner = make_runner
+        self._precision = precision
         self._lifted, self._runner = _build(model, make_runner)
         self._moved: dict[str, Array] = {}
 
@@ -55,7 +59,7 @@ class JitteredModel:
         The arrays are reused: the previous such function may not be called any more.
         """
         for name, array in self._lifted.fed.items():
-            self._moved[name] = jitter(array, rng, self._moved.get(name))
+            self._moved[name] = jitter(array, rng, self._moved.get(name), self._precision)
         runner = self._bake(rng) if self._lifted.baked else self._runner
 
         def run(feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -70,7 +74,7 @@ class JitteredModel:
             if not isinstance(array, np.ndarray)  # a sequence or an optional stays
             or name in self._lifted.steady_inputs
             or holds_exact_values(array, is_input=True)
-            else jitter(np.asarray(array, order="C"), rng)
+            else jitter(np.asarray(array, order="C"), rng, precision=self._precision)
             for name, array in feeds.items()
         }
 
@@ -82,7 +86,9 @@ class JitteredModel:
             for name, array in self._lifted.baked.items():
                 original = originals[name]
                 assert original is not None
-                initializers[name].const_value = ir.Tensor(jitter(array, rng), original.dtype, name=name)
+                initializers[name].const_value = ir.Tensor(
+                    jitter(array, rng, precision=self._precision), original.dtype, name=name
+                )
             return self._make_runner(self._lifted.model)
         finally:
             for name, tensor in originals.items():

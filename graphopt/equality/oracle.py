@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.equality.arrays import Array, flatten_outputs, same_bits
@@ -100,6 +101,37 @@ class Oracle:
         return cls(
             found.feeds, found.outputs, floors, unsteady, made, found.notes
         )  # fmt: skip
+
+    def at_precision(
+        self,
+        model: ir.Model,
+        make_runner: RunnerFactory,
+        precision: npt.DTypeLike,
+        *,
+        jitters: int = MIN_JITTERS,
+        seed: int = 0,
+    ) -> Oracle:
+        """This oracle for candidates that compute in a lower precision.
+
+        The outputs stay the original's; the floor is what one rounding error of ``precision`` in every
+        weight and input does to them.
+
+        Args:
+            model: the original at the imported level.
+            make_runner: makes runners without optimisations; they compute in the original's precision.
+            precision: ``float16`` or ml_dtypes' ``bfloat16``.
+            jitters: how many times the weights are moved.
+            seed: of every random choice.
+
+        Raises:
+            BackendError: the original cannot be run.
+        """
+        original = JitteredModel(model, make_runner, precision)
+        floors = {name: floor.at(np.dtype(precision)) for name, floor in self.floors.items()}
+        found = DerivedFeeds(self.feeds, self.outputs, len(self.feeds))
+        rounds = max(jitters, QUANTISED_JITTERS) if original.quantises else jitters
+        made = _jitter(original, found, floors, rounds, seed)
+        return replace(self, floors=floors, jitters=made)
 
     def judge(self, candidate: Candidate, mode: str = "default") -> EqualityReport:
         """Whether ``candidate`` computes what the original computes.

@@ -74,6 +74,11 @@ def eps(dtype: npt.DTypeLike) -> float:
     return float(_finfo(dtype).eps)
 
 
+def mantissa_bits(dtype: npt.DTypeLike) -> int:
+    """The bits behind the point of a floating-point dtype: 23 of float32, 10 of float16, 7 of bfloat16."""
+    return int(_finfo(dtype).nmant)
+
+
 def largest(dtype: npt.DTypeLike) -> float:
     """The largest finite value of a floating-point dtype."""
     return float(_finfo(dtype).max)

@@ -1,0 +1,6 @@
+"""Precision: what may be computed in float16 or bfloat16 is written so. No level runs these by itself."""
+
+from graphopt.passes.precision.convert_precision import ConvertPrecision
+from graphopt.pipeline.pass_base import Pass
+
+PRECISION_PASSES: tuple[type[Pass], ...] = (ConvertPrecision,)

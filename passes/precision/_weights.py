@@ -1,0 +1,51 @@
+"""Constants in a lower precision: whether one survives it, and the copy."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+_LOST = 2.0
+"""A constant whose rms error is more than this many ε of its rms has lost digits that it had."""
+
+_CHUNK = 1 << 18
+
+
+def largest(to: ir.DataType) -> float:
+    """The largest finite value of ``to``."""
+    return float(ml_dtypes.finfo(to.numpy()).max)  # type: ignore[no-untyped-call]
+
+
+def damage(tensor: ir.TensorProtocol, to: ir.DataType) -> str:
+    """Why ``tensor`` may not be rounded to ``to``, or an empty string.
+
+    A value may not become infinite, and no more may be lost below the smallest than rounding costs: an
+    epsilon of 1e-12 would be none.
+    """
+    eps = float(ml_dtypes.finfo(to.numpy()).eps)  # type: ignore[no-untyped-call]
+    flat = tensor.numpy().reshape(-1)
+    error, power = 0.0, 0.0
+    for start in range(0, flat.size, _CHUNK):
+        exact = flat[start : start + _CHUNK].astype(np.float64)
+        rounded = _round(flat[start : start + _CHUNK], to).astype(np.float64)
+        finite = np.isfinite(exact)
+        if not np.isfinite(rounded[finite]).all():
+            return f"it holds {np.abs(exact[finite]).max():.3g}, the largest is {largest(to):.5g}"
+        exact, rounded = exact[finite], rounded[finite]
+        error += float(np.dot(exact - rounded, exact - rounded))
+        power += float(np.dot(exact, exact))
+    if error > (_LOST * eps) ** 2 * power:
+        return f"it is too small: rounded, {np.sqrt(error / power):.2g} of it would be lost"
+    return ""
+
+
+def converted(tensor: ir.TensorProtocol, to: ir.DataType, name: str) -> ir.Tensor:
+    """A copy of a float32 tensor rounded to ``to``."""
+    return ir.Tensor(_round(tensor.numpy(), to), dtype=to, name=name)
+
+
+def _round(array: npt.NDArray[np.generic], to: ir.DataType) -> npt.NDArray[np.generic]:
+    with np.errstate(over="ignore"):
+        return np.asarray(array.astype(to.numpy()))
