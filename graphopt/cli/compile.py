@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graphopt.cli import engine_options as e
 from graphopt.cli import options as o
 from graphopt.cli.output import console, no_notices, note, print_json, progress, write_text
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 @o.passes_option
 @o.disable_option
 @o.shape_option
+@e.shape_range_options
 @o.const_option
 @o.inputs_option
+@e.precision_option
 @o.threads_option
 @o.equality_option
 @click.option("--strict", is_flag=True, help="A node that falls back to another backend is an error.")
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--report", "page", type=o.PATH, metavar="PAGE.html", help="Write the report there too (.html or .json)."
 )
+@e.engine_options
 @o.instrument_options
 @o.json_option
 @o.noise_options
@@ -53,8 +57,12 @@ def compile_(
     passes: str | None,
     disabled: tuple[str, ...],
     shapes: tuple[str, ...],
+    min_shapes: tuple[str, ...],
+    opt_shapes: tuple[str, ...],
+    max_shapes: tuple[str, ...],
     constants: tuple[str, ...],
     inputs: Path | None,
+    precision: str,
     threads: int | None,
     equality: str,
     strict: bool,
@@ -63,6 +71,12 @@ def compile_(
     measure_seconds: float,
     replay: Path | None,
     page: Path | None,
+    workspace: str | None,
+    builder_level: int,
+    timing_cache: Path | None,
+    version_compatible: bool,
+    hardware_compatible: str,
+    tf32: bool,
     print_before_all: bool,
     print_after_all: bool,
     print_before: tuple[str, ...],
@@ -78,6 +92,7 @@ def compile_(
     \b
     graphopt compile model.onnx --target cpu -o model.gopt
     graphopt compile model.onnx --shape x:1x3x224x224 --const sr=16000 --inputs in.npz
+    graphopt compile model.onnx --target cuda:sm_86,sm_89 --precision fp16
     """
     from graphopt.cli.watch import note_remarks, time_table, watchers
     from graphopt.driver.compile import compile_model
@@ -89,6 +104,14 @@ def compile_(
         print_after=print_after,
         verify_each=verify_each,
     )
+    engine = e.read_engine_options(
+        workspace=workspace,
+        builder_level=builder_level,
+        timing_cache=timing_cache,
+        version_compatible=version_compatible,
+        hardware_compatible=hardware_compatible,
+        tf32=tf32,
+    )
     # Candidates are opened under temporary names; what matters about them is in the report.
     with progress(quiet or as_json) as tell, no_notices():
         done = compile_model(
@@ -99,8 +122,13 @@ def compile_(
             passes=passes,
             disabled=o.split_names(disabled),
             shapes=shapes or None,
+            min_shapes=min_shapes or None,
+            opt_shapes=opt_shapes or None,
+            max_shapes=max_shapes or None,
             constants=constants or None,
             inputs=inputs,
+            precision=precision,
+            engine=engine,
             threads=threads,
             equality=equality,
             measure=not no_measure,
@@ -124,7 +152,6 @@ def compile_(
 
 
 def _print(report: CompileReport) -> None:
-
     from graphopt.report.terminal import render
 
     render(report, console())
