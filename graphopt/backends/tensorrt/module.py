@@ -117,7 +117,9 @@ def _installed(module: str) -> bool:
     if module in sys.modules:
         return sys.modules[module] is not None
     try:
-        return find_spec(module) is not None
+        spec = find_spec(module)
+        # A folder without a module in it (of type stubs, of leftovers) is found, too; it has no origin.
+        return spec is not None and spec.origin is not None
     except (ImportError, ValueError):
         return False
 
