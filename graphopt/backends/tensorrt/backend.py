@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from graphopt.backends.base import Available, Blob, BuildOptions, Claim, Unavailable
-from graphopt.backends.flatten import flatten
-from graphopt.backends.serialize import serialize
-from graphopt.backends.tensorrt.architectures import library_for
-from graphopt.backends.tensorrt.build import build_plan
-from graphopt.backends.tensorrt.claims import claim
+from graphopt.backends.base import Available, Blob, BuildOptions, Claim, RegionRefused, Unavailable
+from graphopt.backends.tensorrt.architectures import can_claim, library_for
+from graphopt.backends.tensorrt.builder import shared_builder
+from graphopt.backends.tensorrt.claims import claim, misread
+from graphopt.backends.tensorrt.files import RegionFiles, region_files
+from graphopt.backends.tensorrt.key import digest, plan_key
 from graphopt.backends.tensorrt.legalize import LEGALIZE_PASSES
 from graphopt.backends.tensorrt.module import FIXES, libraries
-from graphopt.errors import TargetError
+from graphopt.backends.tensorrt.refusals import refused_nodes
+from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest
 
 if TYPE_CHECKING:
+    import onnx
+
     from graphopt.pipeline.pass_base import Pass
     from graphopt.targets.target import Target
 
 
 @dataclass(frozen=True)
 class TensorRTBackend:
-    """Takes what TensorRT's parser knows; the parser's verdict on the details comes when building."""
+    """Takes what TensorRT's parser knows; TensorRT's verdict on the details comes when building."""
 
     name: str = "tensorrt"
     target_kinds: tuple[str, ...] = ("cuda",)
@@ -38,14 +41,11 @@ class TensorRTBackend:
         return Available(", ".join(library.title for library in found))
 
     def claims(self, node: ir.Node, target: Target) -> Claim:
-        """Nodes whose operator and dtypes TensorRT has, on GPUs some TensorRT here builds for."""
+        """Nodes whose operator and dtypes TensorRT has, on GPUs that some TensorRT here builds for."""
         if target.kind != "cuda":
             return Claim(False, "it is for NVIDIA GPUs")
-        try:
-            library = library_for(target.architectures)
-        except TargetError as error:
-            return Claim(False, str(error))
-        return claim(node, library)
+        library, reason = can_claim(target.architectures)
+        return claim(node, library) if library is not None else Claim(False, reason)
 
     @property
     def legalize_passes(self) -> tuple[type[Pass], ...]:
@@ -57,15 +57,49 @@ class TensorRTBackend:
         return tuple(cls() for cls in LEGALIZE_PASSES)
 
     def build(self, region: ir.Model, options: BuildOptions) -> Blob:
-        """One plan for all architectures of the target, and what a host must have to run it.
+        """One engine for all architectures of the target, and what a host must have to run it.
 
         Raises:
-            RegionRefused: TensorRT does not take the region.
-            TargetError: no TensorRT here builds for the target.
+            RegionRefused: TensorRT does not take the region, or some nodes of it.
+            TargetError: no TensorRT here builds for the target with these options.
+            UsageError: an option that TensorRT does not have.
+            BackendError: TensorRT cannot be started.
         """
-        library = library_for(options.target.architectures)
-        plan = build_plan(library, serialize(flatten(region)), options.target.architectures, options.engine)
-        return Blob(self.name, plan.data, plan.options)
+        architectures = options.target.architectures
+        library = library_for(architectures, options.engine.hardware_compatible)
+        if reasons := misread(region):
+            raise RegionRefused("TensorRT would read some nodes as something else", reasons=reasons)
+        with region_files(region) as files:
+            plan = files.folder / "engine.plan"
+            request = BuildRequest(library.name, str(files.model), str(plan), architectures, options.engine)
+            try:
+                reply = shared_builder().build(request)
+            except BuildRefused as refused:
+                reasons = _explain(refused, files, request)
+                message = f"{library.title} refuses the region: {refused.message}"
+                raise RegionRefused(message, reasons=reasons) from refused
+            data = plan.read_bytes()
+            facts = {**reply.facts, "model": files.digest, "plan": digest(data), "notes": list(reply.notes)}
+        return Blob(self.name, data, facts | {"key": plan_key(facts)})
 
 
 BACKEND = TensorRTBackend()
+
+
+def _explain(refused: BuildRefused, files: RegionFiles, request: BuildRequest) -> dict[str, str]:
+    """Which nodes of the region are refused, found by handing TensorRT parts of it."""
+    import onnx
+
+    def attempt(part: onnx.ModelProto, plan: str) -> BuildRefused | None:
+        # Beside the region's own model: the weights are the same file.
+        path = files.folder / "part.onnx"
+        path.write_bytes(part.SerializeToString())
+        try:
+            shared_builder().build(replace(request, model=str(path), plan=plan))
+        except BuildRefused as again:
+            return again
+        return None
+
+    model = onnx.load_model_from_string(files.data)
+    plan = str(files.folder / "part.plan")
+    return refused_nodes(model, refused, lambda part: attempt(part, ""), lambda part: attempt(part, plan))

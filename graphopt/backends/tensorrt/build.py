@@ -1,92 +1,76 @@
-"""From a parsed network and a person's options to a plan."""
+"""Build one engine, in this process. Imports no compiler room."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from pathlib import Path
 from typing import Any
 
-from graphopt.backends.base import RegionRefused
-from graphopt.backends.engine_options import EngineOptions
-from graphopt.backends.tensorrt.module import Library
-from graphopt.backends.tensorrt.parse import Parsing, parse, readable
+from graphopt.backends.tensorrt.architectures import gpus_here
+from graphopt.backends.tensorrt.config import configure
+from graphopt.backends.tensorrt.logger import ERROR, readable
+from graphopt.backends.tensorrt.module import Library, find_library
+from graphopt.backends.tensorrt.parse import Parsing, parse
+from graphopt.backends.tensorrt.request import BuildRefused, BuildReply, BuildRequest
+from graphopt.backends.tensorrt.timing_cache import TimingCache
+
+_NO_ROOM = "within workspace limit"
+_DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "FP8": "float8e4m3fn",
+    "FP4": "float4e2m1",
+}
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A built engine.
-
-    Attributes:
-        data: the serialised engine.
-        options: what ``load`` must know of it, as plain JSON.
-    """
-
-    data: bytes
-    options: dict[str, object]
-
-
-def build_plan(library: Library, data: bytes, architectures: Sequence[str], options: EngineOptions) -> Plan:
-    """Build one engine for all the architectures.
-
-    Args:
-        library: that builds for them.
-        data: the legalised region as ONNX.
-        architectures: ("sm_86", …).
-        options: of the engine.
+def build(request: BuildRequest) -> BuildReply:
+    """Parse a model, build its engine, write the plan.
 
     Raises:
-        RegionRefused: TensorRT does not take the region.
+        BuildRefused: TensorRT does not take the model.
+        BackendError, TargetError, UsageError: TensorRT is not there, or the options are not for it.
     """
-    parsing = parse(library, data)
-    config = _config(library, parsing, architectures, options)
-    plan = parsing.builder.build_serialized_network(parsing.network, config)
+    library = find_library(request.library)
+    parsing = parse(library, request.model)
+    if not request.plan:
+        return BuildReply(notes=parsing.log.notes())
+    config = configure(library, parsing, request.architectures, request.options)
+    notes: tuple[str, ...] = ()
+    timings = None
+    if request.options.timing_cache is not None:
+        timings = TimingCache.for_library(library, request.options.timing_cache)
+        notes = timings.use(config)
+    plan = _build_plan(parsing, config)
+    if timings is not None:
+        timings.keep(config)
+    Path(request.plan).write_bytes(memoryview(plan))
+    return BuildReply(_facts(library, parsing, config, request), (*notes, *parsing.log.notes()))
+
+
+def _build_plan(parsing: Parsing, config: Any) -> Any:
+    try:
+        plan = parsing.builder.build_serialized_network(parsing.network, config)
+    except Exception as error:
+        raise BuildRefused(readable(str(error)), "build") from error
     if plan is None:
-        said = next(iter(parsing.log.texts("error")), "no reason given")
-        raise RegionRefused(f"{library.title} does not build the region: {readable(said)}")
-    payload = bytes(plan)
-    return Plan(payload, _facts(library, parsing, data, architectures, options))
+        said = [readable(text) for text in parsing.log.texts(ERROR)]
+        message = next(filter(None, said), "no reason given")
+        raise BuildRefused(message, "options" if _NO_ROOM in message else "build")
+    return plan
 
 
-def _config(library: Library, parsing: Parsing, architectures: Sequence[str], options: EngineOptions) -> Any:
-    api = library.api
-    config = parsing.builder.create_builder_config()
-    if hasattr(config, "num_compute_capabilities"):
-        config.num_compute_capabilities = len(architectures)
-        for index, name in enumerate(architectures):
-            capability = getattr(api.ComputeCapability, name.replace("sm_", "SM"))
-            config.set_compute_capability(capability, index)
-    if not options.tf32:
-        config.clear_flag(api.BuilderFlag.TF32)
-    if options.workspace_bytes is not None:
-        config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, options.workspace_bytes)
-    config.builder_optimization_level = options.builder_level
-    for ranges in options.profiles:
-        profile = parsing.builder.create_optimization_profile()
-        for name, shapes in ranges.items():
-            profile.set_shape(name, shapes.least, shapes.usual, shapes.most)
-        config.add_optimization_profile(profile)
-    return config
-
-
-def _facts(
-    library: Library,
-    parsing: Parsing,
-    data: bytes,
-    architectures: Sequence[str],
-    options: EngineOptions,
-) -> dict[str, object]:
-    network, log = parsing.network, parsing.log
-    scratch, weights = (
-        log.find(r"Max Scratch Memory: (\d+) bytes"),
-        log.find(r"Total Weights Memory: (\d+) bytes"),
-    )
-    facts: dict[str, object] = {
+def _facts(library: Library, parsing: Parsing, config: Any, request: BuildRequest) -> dict[str, Any]:
+    """What is known of an engine, read back from TensorRT where it can say."""
+    api, network, log, options = library.api, parsing.network, parsing.log, request.options
+    tf32 = getattr(api.BuilderFlag, "TF32", None)
+    return {
         "module": library.name,
         "version": library.version,
-        "architectures": list(architectures),
+        "architectures": list(request.architectures),
+        "device": next((gpu.name for gpu in gpus_here()), "") if library.name == "tensorrt" else "",
         "hardware_compatible": options.hardware_compatible,
-        "version_compatible": options.version_compatible,
+        "version_compatible": bool(config.get_flag(api.BuilderFlag.VERSION_COMPATIBLE)),
         "profiles": [
             {
                 name: {"least": list(s.least), "usual": list(s.usual), "most": list(s.most)}
@@ -94,19 +78,24 @@ def _facts(
             }
             for profile in options.profiles
         ],
-        "workspace_bytes": options.workspace_bytes,
-        "builder_level": options.builder_level,
-        "tf32": options.tf32,
-        "inputs": [_tensor(network.get_input(i)) for i in range(network.num_inputs)],
-        "outputs": [_tensor(network.get_output(i)) for i in range(network.num_outputs)],
-        "layers": network.num_layers,
-        "scratch_bytes": int(scratch[1]) if scratch else 0,
-        "weight_bytes": int(weights[1]) if weights else 0,
+        "workspace_bytes": (
+            None
+            if options.workspace_bytes is None
+            else int(config.get_memory_pool_limit(api.MemoryPoolType.WORKSPACE))
+        ),
+        "builder_level": int(config.builder_optimization_level),
+        "tf32": tf32 is not None and bool(config.get_flag(tf32)),
+        "inputs": [_tensor(network.get_input(index)) for index in range(network.num_inputs)],
+        "outputs": [_tensor(network.get_output(index)) for index in range(network.num_outputs)],
+        "layers": int(network.num_layers),
+        "scratch_bytes": log.number(r"Max Scratch Memory: (\d+) bytes") or 0,
+        "activation_bytes": log.number(r"Total Activation Memory: (\d+) bytes") or 0,
+        "target_capabilities": log.number(r"Number of target compute capabilities: (\d+)") or 0,
+        "weight_bytes": log.number(r"Total Weights Memory: (\d+) bytes") or 0,
     }
-    return facts | {"key": hashlib.sha256(data).hexdigest()}
 
 
-def _tensor(tensor: Any) -> dict[str, object]:
-    names = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "FP8": "float8e4m3fn"}
-    dtype = str(tensor.dtype.name)
-    return {"name": tensor.name, "dtype": names.get(dtype, dtype.lower()), "shape": list(tensor.shape)}
+def _tensor(tensor: Any) -> dict[str, Any]:
+    dtype = re.sub(r".*\.", "", str(getattr(tensor.dtype, "name", tensor.dtype)))
+    shape = [int(size) for size in tensor.shape]
+    return {"name": str(tensor.name), "dtype": _DTYPES.get(dtype, dtype.lower()), "shape": shape}

@@ -1,50 +1,104 @@
-"""Which nodes TensorRT may be given."""
+"""Which nodes TensorRT may be given.
+
+The parser itself says which operators it knows. What it says yes to and then cannot build, or takes for
+something else, stands in the tables here; everything else is found out by building.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 import onnx_ir as ir
 
 from graphopt.backends.base import Claim
-from graphopt.backends.tensorrt.module import Library
+from graphopt.backends.tensorrt.module import TITLES, Library
+from graphopt.backends.tensorrt.parse import new_parser
+from graphopt.ir.walk import subgraphs
 
 LEGALIZED: frozenset[str] = frozenset(
     {"Attention", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv"}
 )
 """Operators the parser lacks and this backend's own passes rewrite ("domain::Op" outside the standard)."""
 
-_LACKING_DTYPES = frozenset(
+UNBUILDABLE: dict[str, frozenset[str]] = {
+    # Its plugins are not part of the library, and it has no kernel of its own.
+    "tensorrt_rtx": frozenset({"NonMaxSuppression", "NonZero", "InstanceNormalizationPlugin"}),
+    "tensorrt": frozenset(),
+}
+"""Library → operators its parser takes and its builder cannot build."""
+
+_STANDARD = ("", "ai.onnx")
+_DTYPES = frozenset(
     {
-        ir.DataType.DOUBLE,
-        ir.DataType.STRING,
-        ir.DataType.UINT16,
-        ir.DataType.UINT32,
-        ir.DataType.UINT64,
-        ir.DataType.INT16,
-        ir.DataType.COMPLEX64,
-        ir.DataType.COMPLEX128,
+        ir.DataType.FLOAT,
+        ir.DataType.FLOAT16,
+        ir.DataType.BFLOAT16,
+        ir.DataType.INT8,
+        ir.DataType.UINT8,
+        ir.DataType.INT32,
+        ir.DataType.INT64,
+        ir.DataType.BOOL,
+        ir.DataType.INT4,
+        ir.DataType.FLOAT8E4M3FN,
+        ir.DataType.FLOAT4E2M1,
     }
 )
+"""What TensorRT's tensors may hold, here or there."""
 
 
 def claim(node: ir.Node, library: Library) -> Claim:
     """Whether ``library`` knows the node's operator, and every dtype at it."""
-    name = f"{node.domain}::{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
-    if name not in LEGALIZED and not (node.domain in ("", "ai.onnx") and _parser_knows(library, name)):
-        return Claim(False, f"{library.title}'s parser has no {name}")
+    title = TITLES[library.name]
+    name = node.op_type if node.domain in _STANDARD else f"{node.domain}::{node.op_type}"
+    if name not in LEGALIZED:
+        if node.domain not in _STANDARD or not _parser_knows(library, node.op_type):
+            return Claim(False, f"{title}'s parser has no {name}")
+        if name in UNBUILDABLE[library.name]:
+            return Claim(False, f"{title} has no implementation of {name}")
     for value in (*node.inputs, *node.outputs):
         if value is None or value.type is None:
             continue
         if not isinstance(value.type, ir.TensorType):
-            return Claim(False, f"TensorRT has no {type(value.type).__name__} values")
-        if value.dtype in _LACKING_DTYPES:
+            return Claim(False, f"TensorRT has tensors only, '{value.name}' is {value.type}")
+        if value.dtype is not None and value.dtype not in _DTYPES:
             return Claim(False, f"TensorRT has no {value.dtype.name.lower()}")
     return Claim(True)
 
 
+def misread(region: ir.Model) -> dict[str, str]:
+    """Name of a node of a legalised region → how TensorRT's parser would misunderstand it.
+
+    uint8 quantisation is read as int8, which is another number above 127, with no more than a warning.
+    """
+    found: dict[str, str] = {}
+    for node in region.graph:
+        for inner in _with_inner(node):
+            if (
+                inner.op_type in ("QuantizeLinear", "DequantizeLinear")
+                and _quantised(inner) == ir.DataType.UINT8
+            ):
+                found[str(node.name)] = f"TensorRT takes uint8 in {inner.op_type} for int8"
+    return found
+
+
+def _with_inner(node: ir.Node) -> Iterator[ir.Node]:
+    yield node
+    for graph in subgraphs(node):
+        yield from graph.all_nodes()
+
+
+def _quantised(node: ir.Node) -> ir.DataType | None:
+    """The dtype on the integer side of a (de)quantisation; uint8 where nothing says so, as ONNX defines."""
+    if node.op_type == "DequantizeLinear":
+        return node.inputs[0].dtype if node.inputs[0] is not None else None
+    zero_point = node.inputs[2] if len(node.inputs) > 2 else None
+    if zero_point is not None and zero_point.dtype is not None:
+        return zero_point.dtype
+    stated = node.attributes.get_int("output_dtype", 0)
+    return ir.DataType(stated) if stated else node.outputs[0].dtype or ir.DataType.UINT8
+
+
 @cache
 def _parser_knows(library: Library, op_type: str) -> bool:
-    from graphopt.backends.tensorrt.parse import new_parser
-
     return bool(new_parser(library).parser.supports_operator(op_type))

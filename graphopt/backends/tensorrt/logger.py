@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from graphopt.backends.tensorrt.module import Library
@@ -11,14 +12,21 @@ from graphopt.backends.tensorrt.module import Library
 ERROR, WARNING, INFO, VERBOSE = "error", "warning", "info", "verbose"
 
 _LEVELS = {"INTERNAL_ERROR": ERROR, "ERROR": ERROR, "WARNING": WARNING, "INFO": INFO, "VERBOSE": VERBOSE}
+_ROUTINE = (
+    "The logger passed into",  # there is one per process
+    "Make sure input",  # what dtypes bindings have is written in the artifact
+    "Make sure output",
+    "is unused or used only at compile-time",  # Shape of an input: no bytes are read
+)
+_MOST_NOTES = 20
 
 
 @dataclass
 class Log:
-    """What TensorRT said since the log was made.
+    """What TensorRT said since the log was last cleared.
 
     Attributes:
-        lines: (level, text) in order; verbose ones only where asked for.
+        lines: (level, text) in order.
         handle: the object TensorRT takes as its logger.
     """
 
@@ -29,21 +37,22 @@ class Log:
         """The texts of one level, each once, in order."""
         return list(dict.fromkeys(text for kind, text in self.lines if kind == level))
 
-    def find(self, pattern: str) -> re.Match[str] | None:
-        """The last line a pattern is found in."""
+    def number(self, pattern: str) -> int | None:
+        """What the group of a pattern holds in the last line it is found in."""
         for _, text in reversed(self.lines):
             if found := re.search(pattern, text):
-                return found
+                return int(found[1])
         return None
 
+    def notes(self) -> tuple[str, ...]:
+        """The warnings a person may want to read, one line each; routine ones are left out."""
+        texts = [readable(text) for text in self.texts(WARNING) if not any(part in text for part in _ROUTINE)]
+        return tuple(dict.fromkeys(texts))[:_MOST_NOTES]
 
-def new_log(library: Library, *, verbose: bool = False) -> Log:
-    """A log for one TensorRT; it prints nothing.
 
-    Args:
-        library: whose logger it is.
-        verbose: keep the finest level too: thousands of lines for one build.
-    """
+@cache
+def log_of(library: Library) -> Log:
+    """The log of one TensorRT. There is one per process: TensorRT keeps the first logger it is given."""
     log = Log()
 
     class Logger(library.api.ILogger):  # type: ignore[misc,name-defined]
@@ -54,9 +63,17 @@ def new_log(library: Library, *, verbose: bool = False) -> Log:
 
         def log(self, severity: Any, message: str) -> None:
             """Called by TensorRT, from any thread."""
-            level = _LEVELS.get(str(getattr(severity, "name", severity)).rpartition(".")[2], INFO)
-            if verbose or level != VERBOSE:
-                log.lines.append((level, message))
+            level = str(getattr(severity, "name", severity)).rpartition(".")[2]
+            log.lines.append((_LEVELS.get(level, INFO), message))
 
     log.handle = Logger()
     return log
+
+
+def readable(text: str) -> str:
+    """The first line of what TensorRT said, without the paths and line numbers of its own sources."""
+    line = next((part for part in text.splitlines() if part.strip()), text).strip()
+    line = re.sub(r"\s*\(?In \w+ at \S+\.(?:cpp|h|hpp|cu):\d+\)?", "", line)
+    line = re.sub(r"\[?\b\w+\.(?:cpp|h|hpp|cu)(?:::\w+)*(?:::|:\s?)\d+(?:: \w+)?\]?:?\s*", "", line)
+    line = re.sub(r"^I\w+::\w+: (?:Error Code \d+: )?", "", line)
+    return " ".join(line.split())

@@ -1,25 +1,24 @@
-"""From ONNX bytes to a TensorRT network."""
+"""From an ONNX file to a TensorRT network. Imports no compiler room."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from graphopt.backends.base import RegionRefused
-from graphopt.backends.tensorrt.logger import Log, new_log
-from graphopt.backends.tensorrt.module import Library
+from graphopt.backends.tensorrt.logger import ERROR, Log, log_of, readable
+from graphopt.backends.tensorrt.module import TITLES, Library
+from graphopt.backends.tensorrt.request import BuildRefused
 from graphopt.errors import BackendError
 
 
 @dataclass(frozen=True)
 class Parsing:
-    """A network under construction; each part keeps the ones before it alive.
+    """A network under construction.
 
     Attributes:
         log: what TensorRT says.
         builder: of the network.
-        network: empty until something is parsed.
+        network: strongly typed; empty until something is parsed.
         parser: fills the network, and owns the weights it refers to.
     """
 
@@ -29,47 +28,61 @@ class Parsing:
     parser: Any
 
 
-def new_parser(library: Library, *, verbose: bool = False) -> Parsing:
-    """An empty strongly typed network and the parser that fills it.
+def new_parser(library: Library) -> Parsing:
+    """An empty strongly typed network and the parser that fills it; the log begins anew.
 
     Raises:
         BackendError: TensorRT cannot be started, as without a GPU where it needs one.
     """
-    api = library.api
-    log = new_log(library, verbose=verbose)
+    api, log = library.api, log_of(library)
+    log.lines.clear()
     try:
         builder = api.Builder(log.handle)
-        # Version 11 knows no other networks and ignores the flag.
+        # TensorRT 11 and TensorRT-RTX have no other networks; they keep the flag and ignore it.
         network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         parser = api.OnnxParser(network, log.handle)
     except Exception as error:
-        said = "; ".join(log.texts("error")) or " ".join(str(error).split())
+        # The bindings answer a missing driver with whatever a null pointer happens to raise.
+        said = "; ".join(map(readable, log.texts(ERROR))) or " ".join(str(error).split())
         raise BackendError(f"{library.title} cannot be started: {said}", "graphopt doctor") from error
     return Parsing(log, builder, network, parser)
 
 
-def parse(library: Library, data: bytes) -> Parsing:
-    """Parse a whole model.
+def parse(library: Library, path: str) -> Parsing:
+    """Parse a model from a file; its external data lies beside it.
 
     Raises:
-        RegionRefused: with the parser's own words for each node it stumbled over.
+        BuildRefused: with the parser's own words for each node it stumbled over.
+        BackendError: TensorRT cannot be started.
     """
-    parsing = new_parser(library, verbose=True)
-    if parsing.parser.parse(data):
+    parsing = new_parser(library)
+    if parsing.parser.parse_from_file(path):
         return parsing
-    errors = [parsing.parser.get_error(index) for index in range(parsing.parser.num_errors)]
     reasons: dict[str, str] = {}
-    for error in errors:
+    indices: dict[int, str] = {}
+    said: list[str] = []
+    for position in range(parsing.parser.num_errors):
+        error = parsing.parser.get_error(position)
+        said.append(_words(library, error))
         if name := str(error.node_name()):
-            reasons.setdefault(name, readable(str(error.desc())))
-    said = next(iter(reasons.values()), "") or "; ".join(readable(str(e.desc())) for e in errors)
-    raise RegionRefused(f"{library.title} does not parse the region: {said}", reasons=reasons)
+            reasons.setdefault(name, said[-1])
+        elif error.node() >= 0 and str(error.node_operator()):
+            indices.setdefault(int(error.node()), said[-1])
+    said += map(readable, parsing.log.texts(ERROR))
+    message = next(filter(None, said), "no reason given")
+    raise BuildRefused(message, "parse", reasons=reasons, indices=indices)
 
 
-def readable(text: str) -> str:
-    """The first line of what TensorRT said, without the paths and line numbers of its own sources."""
-    line = next((part for part in text.splitlines() if part.strip()), text).strip()
-    line = re.sub(r"\bIn (node [^:]*: )?\S+ at \S+\.(?:cpp|h|cu|hpp):\d+:?\s*", "", line)
-    line = re.sub(r"\(?\S*/\S+\.(?:cpp|h|cu|hpp):\d+\)?", "", line)
-    line = re.sub(r"\[\w+\.(?:cpp|h|cu|hpp)::\w+::\d+\]\s*", "", line)
-    return " ".join(line.split())
+def _words(library: Library, error: Any) -> str:
+    """What the parser says about a node, in one line.
+
+    It reports an operator it does not know by the condition that failed, "false", and an invalid node by
+    its name alone where the reason stands on the next line.
+    """
+    lines = [line for line in str(error.desc()).splitlines() if line.strip()]
+    if lines and lines[0].startswith("Invalid Node") and len(lines) > 1:
+        lines = lines[1:]
+    text = readable("\n".join(lines))
+    if text in ("", "false"):
+        return f"{TITLES[library.name]}'s parser has no {error.node_operator()} of this form"
+    return text

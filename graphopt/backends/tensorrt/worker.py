@@ -1,0 +1,51 @@
+"""The process engines are built in: one JSON request a line on stdin, one JSON reply a line on stdout.
+
+TensorRT prints what it likes, holds its memory until the process ends, and on some networks aborts: none
+of that may happen to the compiler. Imports no compiler room.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from graphopt.backends.tensorrt.build import build
+from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest
+from graphopt.errors import GraphoptError
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The reply to one request, as plain JSON types: ``built``, ``refused`` or ``failed``."""
+    try:
+        return {"built": asdict(build(BuildRequest.from_json(request)))}
+    except BuildRefused as refused:
+        return {
+            "refused": {
+                "message": refused.message,
+                "stage": refused.stage,
+                "reasons": dict(refused.reasons),
+                "indices": [[index, text] for index, text in refused.indices.items()],
+            }
+        }
+    except GraphoptError as error:
+        return {"failed": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
+    except MemoryError:
+        return {"failed": {"kind": "BackendError", "message": "there is too little memory", "hint": ""}}
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    # Replies have a pipe of their own: what libraries print to stdout goes where stderr goes.
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        replies.write(json.dumps(answer(json.loads(line))) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()
