@@ -12,6 +12,7 @@ from graphopt.cli.output import print_json, progress, table
 
 if TYPE_CHECKING:
     from graphopt.driver.doctor import DoctorReport
+    from graphopt.driver.doctor_nvidia import NvidiaReport
     from graphopt.targets.ceiling_records import Ceilings, Rate
 
 
@@ -48,9 +49,12 @@ def _render(report: DoctorReport) -> Iterator[str]:
     if report.gpus:
         for gpu in report.gpus:
             memory = f", {gpu.memory_bytes / 1e9:.0f} GB" if gpu.memory_bytes else ""
-            yield f"GPU        {gpu.name}, {gpu.architecture}{memory}, driver {gpu.driver}"
+            driver = f", driver {gpu.driver}" if gpu.driver else ""
+            yield f"GPU        {gpu.name}, {gpu.architecture}{memory}{driver}"
     else:
         yield f"GPU        none: {report.gpu_reason}"
+    yield ""
+    yield from _nvidia(report.nvidia)
     yield ""
     for backend in report.backends:
         if backend.available:
@@ -68,6 +72,19 @@ def _render(report: DoctorReport) -> Iterator[str]:
     if report.ceilings is not None:
         yield ""
         yield from _ceilings(report.ceilings)
+
+
+def _nvidia(found: NvidiaReport) -> Iterator[str]:
+    """What ``--target cuda`` can do here, then thing by thing what it needs."""
+    names = ", ".join(found.compiles_for)
+    yield f"cuda       compiles for: {names or 'nothing, no TensorRT builds engines here'}"
+    yield f"           runs here on: {', '.join(found.runs_on) or 'nothing, see below'}"
+    for check in found.checks:
+        words = [check.version, check.detail] if check.state == "ok" else [f"{check.state}: {check.detail}"]
+        text = ", ".join(filter(None, words)) or "here"
+        needed = "" if check.state == "ok" else f" (for {check.purpose})"
+        fix = f"; fix: {check.fix}" if check.fix else ""
+        yield f"           {check.name:<22} {text}{needed}{fix}"
 
 
 def _ceilings(found: Ceilings) -> Iterator[str]:

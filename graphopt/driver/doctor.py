@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from graphopt.driver.doctor_nvidia import NvidiaReport, examine_nvidia, package_version
 from graphopt.errors import GraphoptError
 from graphopt.targets.ceiling_records import Ceilings
 from graphopt.targets.cuda import Gpu, find_gpus
@@ -18,7 +18,8 @@ from graphopt.targets.threads import allowed_cpus, available_threads, cpu_quota
 PACKAGES = (
     "graphopt", "numpy", "onnx", "onnx-ir", "onnx-shape-inference", "networkx", "onnxruntime",
     "onnxruntime-gpu", "openvino", "onnxslim", "onnxsim", "apache-tvm", "tensorrt",
-    "tensorrt-rtx-cu13-bindings",
+    "tensorrt-rtx-cu13-bindings", "onnxruntime-ep-nv-tensorrt-rtx-cu13", "cuda-bindings",
+    "onnx-graphsurgeon",
 )  # fmt: skip
 """Packages whose versions explain a result: the core's, then the optional ones."""
 
@@ -60,6 +61,7 @@ class DoctorReport:
         cpu_quota: CPUs the container grants, None without a limit.
         gpus: NVIDIA GPUs of this machine.
         gpu_reason: why there are none.
+        nvidia: what ``--target cuda`` needs, thing by thing.
         backends: each backend and whether it can be used.
         ceilings: measured, or None when not asked for or not to be had.
         ceilings_reason: why they are not to be had.
@@ -78,6 +80,7 @@ class DoctorReport:
     cpu_quota: float | None
     gpus: tuple[Gpu, ...]
     gpu_reason: str
+    nvidia: NvidiaReport
     backends: tuple[BackendStatus, ...]
     ceilings: Ceilings | None
     ceilings_reason: str = ""
@@ -94,6 +97,7 @@ class DoctorReport:
             "supported_isas": list(self.supported_isas),
             "target": self.target.to_json(),
             "gpus": [asdict(gpu) for gpu in self.gpus],
+            "nvidia": self.nvidia.to_json(),
             "backends": [asdict(backend) for backend in self.backends],
             "ceilings": None if self.ceilings is None else self.ceilings.to_json(),
             "can_compile": self.can_compile,
@@ -116,7 +120,7 @@ def doctor(*, ceilings: bool = True, refresh: bool = False) -> DoctorReport:
         python=f"{platform.python_implementation()} {platform.python_version()}",
         executable=sys.executable,
         platform=platform.platform(),
-        packages={name: _version(name) for name in PACKAGES},
+        packages={name: package_version(name) for name in PACKAGES},
         native=native.version(),
         built_isas=tuple(native.built_isas()),
         supported_isas=tuple(native.supported_isas()),
@@ -126,6 +130,7 @@ def doctor(*, ceilings: bool = True, refresh: bool = False) -> DoctorReport:
         cpu_quota=cpu_quota(),
         gpus=gpus.gpus,
         gpu_reason=gpus.reason,
+        nvidia=examine_nvidia(),
         backends=_backend_statuses(),
         ceilings=measured,
         ceilings_reason=reason,
@@ -161,10 +166,3 @@ def _backend_status(name: str) -> BackendStatus:
     if isinstance(answer, Available):
         return BackendStatus(name, True, version=answer.version)
     return BackendStatus(name, False, reason=answer.reason, fix=answer.fix)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

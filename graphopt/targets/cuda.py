@@ -19,7 +19,7 @@ class Gpu:
         name: as its maker calls it.
         architecture: "sm_90".
         memory_bytes: of its own memory; 0 where not known.
-        driver: version of the driver.
+        driver: version of the driver; empty where not known.
     """
 
     name: str
@@ -42,10 +42,16 @@ class GpuQuery:
 
 
 def find_gpus() -> GpuQuery:
-    """Ask the driver for its GPUs; never raises. A GPU that CUDA_VISIBLE_DEVICES hides is still listed."""
+    """Ask the driver for its GPUs; never raises. A GPU that CUDA_VISIBLE_DEVICES hides is still listed.
+
+    Containers may have the driver without its tool: then the library is asked.
+    """
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return GpuQuery((), "nvidia-smi is not installed, so there is no NVIDIA driver here")
+        from graphopt.targets.cuda_driver import cuda_driver
+
+        driver = cuda_driver()
+        return GpuQuery(driver.gpus, driver.reason)
     try:
         done = subprocess.run(
             (tool, *_QUERY), capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False

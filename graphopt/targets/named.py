@@ -77,3 +77,12 @@ CUDA_ARCHITECTURES: dict[str, str] = {
     "sm_120": "RTX 50, RTX PRO",
     "sm_121": "GB10",
 }
+
+CUDA_FAMILIES: dict[str, tuple[str, ...]] = {
+    "turing": ("sm_75",),
+    "ampere": ("sm_80", "sm_86", "sm_87"),
+    "ada": ("sm_89",),
+    "hopper": ("sm_90",),
+    "blackwell": ("sm_100", "sm_103", "sm_110", "sm_120", "sm_121"),
+}
+"""What the maker calls a generation → its architectures."""

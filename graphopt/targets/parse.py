@@ -10,10 +10,17 @@ from difflib import get_close_matches
 from graphopt.errors import TargetError
 from graphopt.targets.cuda import find_gpus
 from graphopt.targets.host import host_target, native_core
-from graphopt.targets.named import CUDA_ARCHITECTURES, NAMED_CPUS
+from graphopt.targets.named import CUDA_ARCHITECTURES, CUDA_FAMILIES, NAMED_CPUS
 from graphopt.targets.target import Target
 
 _FORMS = f"a target is cpu, cpu:ISA, cuda, cuda:sm_86,sm_89, or one of {', '.join(NAMED_CPUS)}"
+
+NAME_THEM = "name the architectures to compile for, as in --target cuda:sm_86,sm_89"
+"""The hint for who has no GPU here."""
+
+
+class NoGpuError(TargetError):
+    """``--target cuda`` on a machine without a GPU."""
 
 
 def parse_target(text: str) -> Target:
@@ -21,7 +28,9 @@ def parse_target(text: str) -> Target:
 
     Args:
         text: "cpu" (this machine), "cpu:avx2" (this machine, held to an instruction set), a name of
-            ``NAMED_CPUS`` ("zen4"), "cuda" (the GPUs of this machine) or "cuda:sm_86,sm_89".
+            ``NAMED_CPUS`` ("zen4"), "cuda" (the GPUs of this machine) or "cuda:sm_86,sm_89"; architectures
+            may be spelled sm_86, 86, 8.6 or compute_86 and separated by commas, semicolons, plus signs
+            or spaces.
 
     Raises:
         TargetError: there is no such target, or it asks of this machine what it does not have; the
@@ -33,7 +42,7 @@ def parse_target(text: str) -> Target:
     if name == "cpu":
         return _this_cpu(rest.strip()) if colon else host_target()
     if name == "cuda":
-        return cuda_target([_architecture(part) for part in rest.split(",")]) if colon else _these_gpus()
+        return cuda_target(_architectures(rest)) if colon else _these_gpus()
     if name in NAMED_CPUS and not colon:
         return named_target(name)
     raise TargetError(f"there is no target '{text}'", _nearest(text, target_names(), _FORMS))
@@ -73,22 +82,45 @@ def _this_cpu(isa: str) -> Target:
     raise TargetError(f"there is no instruction set '{isa}'", _nearest(isa, supported))
 
 
+def _architectures(text: str) -> list[str]:
+    """A list as people write it here, for CMake ("86;89") and for PyTorch ("8.6 8.9")."""
+    return [_architecture(part) for part in re.split(r"\s*[,;+]\s*|\s+", text.strip())]
+
+
 def _architecture(text: str) -> str:
     """One architecture in any spelling in use: sm_86, sm86, compute_86, 86, 8.6."""
     match = re.fullmatch(r"(?:sm_?|compute_?)?(\d+)\.?(\d)", text.strip())
     name = f"sm_{match[1]}{match[2]}" if match else text.strip()
     if name in CUDA_ARCHITECTURES:
         return name
-    raise TargetError(f"there is no CUDA architecture '{text.strip()}'", _nearest(name, CUDA_ARCHITECTURES))
+    message = f"there is no CUDA architecture '{text.strip()}'"
+    raise TargetError(message, _card_hint(name) or _nearest(name, CUDA_ARCHITECTURES))
+
+
+def _card_hint(text: str) -> str:
+    """Which architecture a card ("l4", "rtx4090") or a family of cards ("ampere") has, when one is named."""
+    if text in CUDA_FAMILIES:
+        members = [f"{name} ({CUDA_ARCHITECTURES[name]})" for name in CUDA_FAMILIES[text]]
+        return f"{text} is {', '.join(members)}"
+    asked = re.sub(r"[^a-z0-9]", "", text)
+    for name, about in CUDA_ARCHITECTURES.items():
+        for card in about.split(", "):
+            known = re.sub(r"[^a-z0-9]", "", card.lower())
+            # A series is named by its first digits: RTX 40 stands for 4060 to 4090.
+            if asked == known or (
+                known.startswith("rtx") and re.fullmatch(rf"{known}\d\d(ti|super)?", asked)
+            ):
+                return f"{card} is {name}: --target cuda:{name}"
+    return ""
 
 
 def _these_gpus() -> Target:
     query = find_gpus()
     if not query.gpus:
         known = ", ".join(f"{name} ({about})" for name, about in CUDA_ARCHITECTURES.items())
-        raise TargetError(
+        raise NoGpuError(
             f"--target cuda means the GPUs of this machine, and it has none: {query.reason}",
-            f"name the architectures to compile for, as in --target cuda:sm_86,sm_89; known: {known}",
+            f"{NAME_THEM}; known: {known}",
         )
     unknown = [gpu for gpu in query.gpus if gpu.architecture not in CUDA_ARCHITECTURES]
     if unknown:

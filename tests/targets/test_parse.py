@@ -8,8 +8,9 @@ import pytest
 
 from graphopt import _kernels
 from graphopt.errors import TargetError
-from graphopt.targets import cuda, parse
+from graphopt.targets import cuda, cuda_driver, parse
 from graphopt.targets.cuda import Gpu, GpuQuery
+from graphopt.targets.cuda_driver import CudaDriver
 from graphopt.targets.host import host_target
 from graphopt.targets.named import CUDA_ARCHITECTURES, NAMED_CPUS
 from graphopt.targets.parse import parse_target, target_names
@@ -52,6 +53,21 @@ def test_spellings_of_an_architecture(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "cuda:sm_86,sm_89",
+        "cuda:sm_89, sm_86",
+        "cuda:86;89",
+        "cuda:8.6 8.9",
+        "cuda:sm_86+sm_89",
+        "cuda:89,86,89",
+    ],
+)
+def test_spellings_of_several_architectures(text: str) -> None:
+    assert parse_target(text).architectures == ("sm_86", "sm_89")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("zen6", r"no target 'zen6' \(did you mean zen5 or"),
@@ -66,7 +82,13 @@ def test_spellings_of_an_architecture(text: str) -> None:
         (f"cpu:{FOREIGN}", rf"this CPU does not run {FOREIGN} \(this CPU has .*use --target "),
         ("cuda:sm_85", r"no CUDA architecture 'sm_85' \(did you mean .*sm_86"),
         ("cuda:sm_86,", r"no CUDA architecture ''"),
-        ("cuda:hopper", r"no CUDA architecture 'hopper' \(known: sm_75, "),
+        ("cuda:sm_90a", r"no CUDA architecture 'sm_90a' \(did you mean sm_90"),
+        ("cuda:pascal", r"no CUDA architecture 'pascal' \(known: sm_75, "),
+        ("cuda:hopper", r"no CUDA architecture 'hopper' \(hopper is sm_90 \(H100, H200\)\)"),
+        ("cuda:ampere", r"\(ampere is sm_80 \(A100, A30\), sm_86 \(A10, A40, RTX 30\), sm_87 "),
+        ("cuda:L4", r"no CUDA architecture 'l4' \(L4 is sm_89: --target cuda:sm_89\)"),
+        ("cuda:rtx4090", r"\(RTX 40 is sm_89: --target cuda:sm_89\)"),
+        ("cuda:rtx3080ti", r"\(RTX 30 is sm_86: --target cuda:sm_86\)"),
     ],
 )
 def test_wrong_names_are_helped(text: str, message: str) -> None:
@@ -75,7 +97,7 @@ def test_wrong_names_are_helped(text: str, message: str) -> None:
 
 
 def test_errors_are_one_line() -> None:
-    for text in ("quantum", "cpu:sse9", "cuda:hopper"):
+    for text in ("quantum", "cpu:sse9", "cuda:hopper", "cuda:pascal"):
         with pytest.raises(TargetError) as caught:
             parse_target(text)
         assert "\n" not in str(caught.value)
@@ -147,4 +169,5 @@ def test_asking_the_driver(
 
 def test_no_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert cuda.find_gpus() == GpuQuery((), "nvidia-smi is not installed, so there is no NVIDIA driver here")
+    monkeypatch.setattr(cuda_driver, "cuda_driver", lambda: CudaDriver(None, (), "there is no driver", ""))
+    assert cuda.find_gpus() == GpuQuery((), "there is no driver")
