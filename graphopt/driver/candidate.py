@@ -79,7 +79,8 @@ class Workshop:
         instruments: watchers of the first pipeline run; later ones only repeat parts of it.
         strict: a node that falls back is an error.
         engine: how engines are built, their profiles left out.
-        ranges: of the shapes the inputs may have; None when they are fixed or no engine is built.
+        ranges: of the shapes the inputs may have; None where no engine is built.
+        sample: inputs the model runs on, once they are known.
     """
 
     imported: ir.Model
@@ -92,6 +93,7 @@ class Workshop:
     strict: bool = False
     engine: EngineOptions = field(default_factory=EngineOptions)
     ranges: Ranges | None = None
+    sample: Mapping[str, Any] | None = None
     _built: int = 0
 
     def optimise(self, steps: tuple[Step, ...]) -> Optimized:
@@ -171,9 +173,12 @@ class Workshop:
         self, writer: ArtifactWriter, optimized: Optimized
     ) -> tuple[Placement, tuple[BuiltRegion, ...]]:
         """Place a model, legalise and build its regions and add them to ``writer``."""
+        from graphopt.driver.observed import complete_values
         from graphopt.driver.regions import RegionBuilder
         from graphopt.placement.place import Placer
 
+        if self.builds_engines:
+            complete_values(optimized.model, self.sample)
         placer = Placer(optimized.model, self.backends, self.target, strict=self.strict)
         options_for = self._options_for(placer.model, writer)
         builder = RegionBuilder(
@@ -193,7 +198,12 @@ class Workshop:
         if self.ranges is None:
             return lambda _: plain
         profiles = Profiles(placed, self.ranges)
-        return lambda region: replace(plain, engine=replace(self.engine, profiles=profiles.of(region)))
+
+        def with_profiles(region: ir.Model) -> BuildOptions:
+            profiles.fix(region)
+            return replace(plain, engine=replace(self.engine, profiles=profiles.of(region)))
+
+        return with_profiles
 
 
 def commit(writer: ArtifactWriter, model: ir.Model, workshop: Workshop, details: Mapping[str, Any]) -> None:

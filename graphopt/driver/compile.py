@@ -106,12 +106,12 @@ class _Compilation:
     def run(self) -> CompileResult:
         from graphopt.artifact.replace import check_replaceable
         from graphopt.driver.runners import evaluator
-        from graphopt.targets.parse import parse_target
+        from graphopt.driver.target import find_target
         from graphopt.targets.threads import available_threads
 
         # What is cheap to refuse is refused before minutes are spent.
         check_replaceable(Path(os.path.abspath(self.output)))  # noqa: PTH100
-        target = parse_target(self.options.target)
+        target = find_target(self.options.target)
         backends = usable_backends(target)
         decisions = recorded_decisions(self.options.replay) if self.options.replay is not None else None
         steps = self._steps(decisions, backends, target)
@@ -137,6 +137,7 @@ class _Compilation:
         self, workshop: Workshop, steps: tuple[Step, ...], decisions: Decisions | None
     ) -> CompileResult:
         oracle = self._oracle(workshop)
+        workshop.sample = oracle.feeds[0].values if oracle is not None else None
         mode = self.options.equality
         with self._stage("optimise and check"):
             settled = settle(workshop, steps, oracle, mode)

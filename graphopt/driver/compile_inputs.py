@@ -28,7 +28,7 @@ def import_with_ranges(
         engines: whether engines are built: then every open dim needs a range.
 
     Returns:
-        The model, and the ranges of its open dims where engines need them.
+        The model, and the ranges of its open dims; None where no engine is built.
 
     Raises:
         ModelError: the model is damaged or invalid.
@@ -43,7 +43,7 @@ def import_with_ranges(
     model = import_model(source, constants=options.constants)
     specs = shape_specs(model, options.shapes, options.min_shapes, options.opt_shapes, options.max_shapes)
     set_input_shapes(model, specs)
-    return model, model_ranges(model, specs) or None
+    return model, model_ranges(model, specs)
 
 
 def feeds_within(model: ir.Model, ranges: Ranges, *, seed: int = 0) -> list[Mapping[str, Any]]:
@@ -67,4 +67,4 @@ def feeds_within(model: ir.Model, ranges: Ranges, *, seed: int = 0) -> list[Mapp
 
 def judging_inputs(model: ir.Model, ranges: Ranges | None, inputs: Inputs | None) -> Inputs | None:
     """The feeds equality is judged on: the person's, those within the ranges, or None for derived ones."""
-    return feeds_within(model, ranges) if ranges is not None and inputs is None else inputs
+    return feeds_within(model, ranges) if ranges and inputs is None else inputs

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphopt.driver.placement_report import engine_rows, placement_rows
 from graphopt.report.record import CompileReport, Measurement, Source
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from graphopt.driver.equal import Settled
     from graphopt.driver.opt import Source as ModelSource
     from graphopt.pipeline.records import Remark
-    from graphopt.placement.place import Placement
 
 _MOST_REMARKS = 500
 """A report is for reading; `graphopt opt` prints every remark."""
@@ -49,14 +50,15 @@ def compile_report(
         source=_source(source, workshop.imported),
         measurement=measurement,
         target=workshop.target.to_json(),
-        versions=versions(),
+        versions=versions() | _backend_versions(workshop),
         options=_options_json(options, workshop),
         before=summarise(before),
         after=summarise(after),
         effects=settled.candidate.effects,
         remarks=settled.candidate.remarks[:_MOST_REMARKS],
         dropped=settled.dropped,
-        placement=_placement(settled.candidate.placement, after),
+        placement=placement_rows(settled.candidate.placement, workshop, after, dims),
+        engines=engine_rows(settled.candidate.regions),
         equality=equality,
         memory={"compile peak": peak_rss_bytes(), **memory},
         sizes=_sizes(settled.candidate.path, source),
@@ -122,19 +124,6 @@ def _sized(
         return imported, optimized
 
 
-def _placement(placement: Placement, sized: ir.Model) -> tuple[dict[str, Any], ...]:
-    """The rows with the FLOPs of the sized model: placing itself sees symbolic shapes."""
-    from graphopt.ir.analyses.flops import model_flops
-
-    counts = model_flops(sized).per_node
-    by_value = {node.outputs[0].name: count for node, count in counts.items() if node.outputs}
-    flops: dict[str, int] = {}
-    for region in placement.regions:
-        known = (by_value.get(node.outputs[0].name) for node in region.nodes if node.outputs)
-        flops[region.backend] = flops.get(region.backend, 0) + sum(count or 0 for count in known)
-    return tuple(row.to_json() | {"flops": flops.get(row.backend)} for row in placement.rows)
-
-
 def _provenance(remarks: Sequence[Remark]) -> dict[str, str]:
     """Node → the pass that last changed it, as far as passes named the node."""
     return {r.node: r.pass_name for r in remarks if r.kind == "applied" and r.node}
@@ -144,6 +133,11 @@ def _options_json(options: CompileOptions, workshop: Workshop) -> dict[str, Any]
     from graphopt.driver.opt import pipeline
     from graphopt.pipeline.manager import pipeline_text
 
+    engines: dict[str, Any] = {}
+    if workshop.builds_engines:
+        engines = {"precision": options.precision, "engine": asdict(options.engine)}
+        if workshop.ranges:
+            engines["ranges"] = workshop.ranges.to_json()
     asked = pipeline(options.passes, level=options.level, disabled=options.disabled)
     return {
         "target": options.target,
@@ -160,7 +154,16 @@ def _options_json(options: CompileOptions, workshop: Workshop) -> dict[str, Any]
         "measure": options.measure,
         "strict": options.strict,
         "replay": os.fspath(options.replay) if options.replay is not None else None,
+        **engines,
     }
+
+
+def _backend_versions(workshop: Workshop) -> dict[str, str]:
+    """What built the engines; ONNX Runtime's version is told among the packages'."""
+    from graphopt.backends.base import Available
+
+    answers = {b.name: b.availability() for b in workshop.backends if "cpu" not in b.target_kinds}
+    return {name: answer.version for name, answer in answers.items() if isinstance(answer, Available)}
 
 
 def _sizes(artifact: Path, source: ModelSource) -> dict[str, int]:

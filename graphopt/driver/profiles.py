@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+import onnx_ir as ir
 
 from graphopt.backends.base import RegionRefused
 from graphopt.backends.engine_options import Profile, ShapeRange
 from graphopt.driver.ranges import Ranges, dim_sizes, evaluate
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
 
 Extents = tuple[int, ...]
 
@@ -29,22 +27,35 @@ class Profiles:
         self._sizes = tuple(dim_sizes(model, shapes) for shapes in self._shapes)
         self._known: dict[int, Mapping[str, Extents]] = {}
 
+    def fix(self, region: ir.Model) -> None:
+        """Write numbers on a region's inputs where a dim is the same for all inputs of the model."""
+        for value in _open_inputs(region):
+            found = self._range(value)
+            if found is None:
+                continue
+            dims = [low if low == high else None for low, high in zip(found.least, found.most, strict=True)]
+            old = value.shape if value.shape is not None else ir.Shape([None] * len(dims))
+            value.shape = ir.Shape([d if n is None else n for d, n in zip(old, dims, strict=True)])
+
     def of(self, region: ir.Model) -> tuple[Profile, ...]:
         """One profile, or none when every input of the region has a fixed shape.
 
         Raises:
             RegionRefused: an input of the region has a shape that depends on data.
         """
-        inputs = [value for value in region.graph.inputs if not value.is_initializer()]
-        if all(value.shape is not None and value.shape.is_static() for value in inputs):
-            return ()
-        open_inputs = (v for v in inputs if v.shape is None or not v.shape.is_static())
-        return ({value.name or "": self._range(value) for value in open_inputs},)
+        found: dict[str, ShapeRange] = {}
+        for value in _open_inputs(region):
+            shapes = self._range(value)
+            if shapes is None:
+                raise RegionRefused(f"how large its input '{value.name}' gets depends on data")
+            found[value.name or ""] = shapes
+        return (found,) if found else ()
 
-    def _range(self, value: ir.Value) -> ShapeRange:
+    def _range(self, value: ir.Value) -> ShapeRange | None:
+        """The shapes a value may have; None when they cannot be told from those of the model's inputs."""
         low, usual, high = (self._extents(value, which) for which in range(3))
         if low is None or usual is None or high is None:
-            raise RegionRefused(f"how large its input '{value.name}' gets depends on data")
+            return None
         # A size may fall as an input grows: what is left to a fixed length, say.
         columns = list(zip(low, usual, high, strict=True))
         return ShapeRange(tuple(map(min, columns)), usual, tuple(map(max, columns)))
@@ -71,3 +82,8 @@ class Profiles:
                 if value.name and value.shape is not None and value.shape.is_static()
             }
         return self._known[which]
+
+
+def _open_inputs(region: ir.Model) -> list[ir.Value]:
+    inputs = (value for value in region.graph.inputs if not value.is_initializer())
+    return [value for value in inputs if value.shape is None or not value.shape.is_static()]

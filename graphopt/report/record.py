@@ -129,6 +129,8 @@ class CompileReport:
         dropped: passes taken out again.
         placement: one row per backend or region (``backend``, ``nodes``, ``flops``, ``seconds``,
             ``reason``; absent keys are shown as unknown).
+        engines: one row per engine that was built: its region, and what its backend recorded about it.
+        precision: what was asked for and what stays in float32 all the same, or None.
         equality: JSON of the ``EqualityReport``, or None when it was not checked.
         memory: what → bytes (``compile peak``, ``input peak``, ``optimised peak``, …).
         sizes: file of the artifact → bytes.
@@ -149,6 +151,8 @@ class CompileReport:
     remarks: tuple[Remark, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     placement: tuple[Json, ...] = ()
+    engines: tuple[Json, ...] = ()
+    precision: Json | None = None
     equality: Json | None = None
     memory: Mapping[str, int] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -229,6 +233,7 @@ def _typed_parts(data: Json) -> Json:
         "remarks": tuple(_remark(r) for r in data.get("remarks", ())),
         "dropped": tuple(_build(Dropped, d) for d in data.get("dropped", ())),
         "placement": tuple(data.get("placement", ())),
+        "engines": tuple(data.get("engines", ())),
         "shapes": {name: tuple(dims) for name, dims in data.get("shapes", {}).items()},
     }
 
