@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from graphopt.backends.cuda.device import Device
+    from graphopt.backends.cuda.stream import Stream
+    from graphopt.backends.device_array import Value
 
 Array = npt.NDArray[np.generic]
 
@@ -54,6 +59,21 @@ class Executable(Protocol):
         """Compute every output; raises FeedError or BackendError."""
 
 
+class DeviceExecutable(Executable, Protocol):
+    """A loaded region that runs on a GPU. ``enqueue`` may be called from several threads at once."""
+
+    @property
+    def device(self) -> Device:
+        """The GPU it runs on."""
+
+    def enqueue(self, feeds: Mapping[str, Value], stream: Stream) -> dict[str, Value]:
+        """Put a run on a stream of that GPU, which is the current one.
+
+        Feeds are numpy arrays or arrays on the GPU that later work on ``stream`` may use; so are the
+        outputs. Raises FeedError or BackendError.
+        """
+
+
 @dataclass(frozen=True)
 class RegionBlob:
     """A region as it comes out of an artifact.
@@ -65,6 +85,8 @@ class RegionBlob:
         threads: threads one run may use, the caller included.
         target: the machine the artifact was compiled for, as JSON.
         folder: the artifact's own path: the only place a loader may read files from.
+        device: number of the GPU to run on, where the backend runs on one.
+        cuda_graph: record runs on a GPU and launch them as one.
     """
 
     data: memoryview
@@ -73,6 +95,8 @@ class RegionBlob:
     threads: int
     target: Mapping[str, Any]
     folder: str
+    device: int = 0
+    cuda_graph: bool = False
 
 
 class Loader(Protocol):

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from graphopt.backends.executable import Array, TensorInfo
+from graphopt.backends.executable import TensorInfo
 from graphopt.errors import FeedError
 
 
 def explain_feeds(
-    inputs: Sequence[TensorInfo], feeds: Mapping[str, Array], *, symbols: bool = False
+    inputs: Sequence[TensorInfo],
+    feeds: Mapping[str, Any],
+    *,
+    symbols: bool = False,
+    device_arrays: bool = False,
 ) -> FeedError | None:
     """The first thing that does not fit, or None when the feeds match the signature.
 
     Checks names, that values are arrays, dtypes, ranks and fixed sizes; with ``symbols`` also that
     dims of one name agree. Exporters reuse names carelessly, so that is worth saying after a run
-    failed but no reason to refuse one.
+    failed but no reason to refuse one. With ``device_arrays`` whatever has a dtype and a shape is an array.
     """
     hint = "expected " + ", ".join(str(info) for info in inputs)
     known = {info.name for info in inputs}
@@ -31,18 +36,20 @@ def explain_feeds(
     for info in inputs:
         if info.name not in feeds:
             continue
-        problem = _explain_one(info, feeds[info.name], sizes if symbols else None)
+        value = feeds[info.name]
+        if not isinstance(value, np.ndarray) and not (device_arrays and hasattr(value, "dtype")):
+            problem = "" if "(" in info.dtype else f"is a {type(value).__name__}, not a numpy array"
+        else:
+            problem = _explain_one(info, value, sizes if symbols else None)
         if problem:
             return FeedError(f"input '{info.name}' {problem}", f"expected {info}")
     return None
 
 
-def _explain_one(info: TensorInfo, value: object, sizes: dict[str, tuple[int, str]] | None) -> str:
+def _explain_one(info: TensorInfo, value: Any, sizes: dict[str, tuple[int, str]] | None) -> str:
     """What is wrong with one feed, or an empty string; ``sizes`` remembers symbolic dims seen so far."""
     if "(" in info.dtype:
         return ""
-    if not isinstance(value, np.ndarray):
-        return f"is a {type(value).__name__}, not a numpy array"
     if not _dtype_fits(info.dtype, value.dtype):
         return f"has dtype {value.dtype}"
     if info.shape is None:

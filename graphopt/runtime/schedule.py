@@ -61,6 +61,13 @@ def plan(
     outputs: Sequence[TensorInfo],
 ) -> Schedule:
     """The schedule of an artifact's regions: each value is let go of right after its last reader."""
+    return Schedule(plan_steps(regions, executables, outputs), inputs, outputs)
+
+
+def plan_steps(
+    regions: Sequence[RegionEntry], executables: Sequence[Executable], outputs: Sequence[TensorInfo]
+) -> list[Step]:
+    """Regions in running order, each with the values it is the last to read; ``outputs`` are the model's."""
     last_use: dict[str, int] = {}
     for index, region in enumerate(regions):
         last_use |= dict.fromkeys((*region.outputs, *region.inputs), index)
@@ -69,8 +76,7 @@ def plan(
     dead: list[list[str]] = [[] for _ in regions]
     for name, index in last_use.items():
         dead[index].append(name)
-    steps = [
+    return [
         Step(executable, region.inputs, tuple(names))
         for region, executable, names in zip(regions, executables, dead, strict=True)
     ]
-    return Schedule(steps, inputs, outputs)

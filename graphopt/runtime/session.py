@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from graphopt.artifact.manifest import MODEL_NAME, RegionEntry
 from graphopt.artifact.reader import Artifact, open_artifact
 from graphopt.backends.executable import Array, Executable, RegionBlob, TensorInfo
 from graphopt.backends.registry import find_loader
-from graphopt.errors import ArtifactError, BackendError, GraphoptError
+from graphopt.errors import ArtifactError, BackendError, GraphoptError, UsageError
 from graphopt.runtime.machine import machine_notice
 from graphopt.runtime.schedule import plan
 from graphopt.targets.threads import available_threads
+
+if TYPE_CHECKING:
+    from graphopt.backends.cuda.device import Device
 
 FALLBACK_BACKEND = "onnxruntime"
 _LOG = logging.getLogger("graphopt")
@@ -33,9 +37,18 @@ class Session:
         threads: threads one run uses, the caller included.
         notices: what a person should know about running this artifact here; usually empty.
         artifact: the checked artifact the session was opened from.
+        device: the GPU it runs on, or None where everything runs on the CPU.
     """
 
-    def __init__(self, artifact: Artifact, *, threads: int | None = None, fallback: bool = False) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        *,
+        threads: int | None = None,
+        fallback: bool = False,
+        device: int = 0,
+        cuda_graph: bool = False,
+    ) -> None:
         """Open every region of a checked artifact; arguments and errors as for ``load``."""
         manifest = artifact.manifest
         self.artifact = artifact
@@ -44,33 +57,55 @@ class Session:
         self.threads: int = threads or manifest.threads or available_threads()
         notice = machine_notice(manifest.target)
         self.notices: tuple[str, ...] = (notice,) if notice else ()
+        opener = _Opener(artifact, self.threads, device, cuda_graph)
         try:
-            self._compute = _open_regions(artifact, self.threads)
+            executables = opener.regions()
         except BackendError as error:
             if not fallback or MODEL_NAME not in manifest.files:
                 raise
             self.notices += (f"running on {FALLBACK_BACKEND} instead: {error.message}",)
-            self._compute = _open_model(artifact, self.threads)
+            executables = [opener.model()]
+        for executable in executables:
+            self.notices += tuple(getattr(executable, "notices", ()))
+        self.notices = tuple(dict.fromkeys(self.notices))
+        self.device: Device | None = _device_of(executables)
+        self._compute, self._compute_on = _bind(artifact, executables, self.device)
         for text in self.notices:
             _LOG.warning("%s: %s", artifact.path, text)
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, feeds: Mapping[str, Any], stream: object = None) -> dict[str, Any]:
         """Compute every output.
 
         Args:
-            feeds: one array per input, of its dtype and shape.
+            feeds: one array per input, of its dtype and shape. A session on a GPU also takes arrays of
+                other libraries (torch, cupy, whatever has DLPack) without copying them.
+            stream: for a session on a GPU, the caller's stream (``torch.cuda.current_stream()``, a cupy
+                stream, an address): the run starts after what is on it now, and later work on it finds
+                the outputs.
 
         Returns:
-            One array per output, by name, in the model's order.
+            One array per output, by name, in the model's order: numpy arrays when every feed was one,
+            else arrays on the GPU (``DeviceArray``, for ``torch.from_dlpack`` and the like), which may
+            still be being filled: whoever takes them over waits as long as is needed.
 
         Raises:
             FeedError: an input is missing, unknown or does not fit; the message says what is expected.
             BackendError: the computation failed; the message names the node.
+            UsageError: there is no GPU in this session, or ``stream`` is no stream.
         """
-        return self._compute(feeds)
+        if stream is None:
+            return self._compute(feeds)
+        return self._compute_on(feeds, stream)
 
 
-def load(path: str | os.PathLike[str], *, threads: int | None = None, fallback: bool = False) -> Session:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    fallback: bool = False,
+    device: int = 0,
+    cuda_graph: bool = False,
+) -> Session:
     """Open an artifact for running.
 
     Args:
@@ -79,15 +114,21 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None, fallback: 
             compiled for, else what this process may use.
         fallback: where a backend of the artifact is not available or refuses this machine, run the
             whole model on ONNX Runtime instead of failing.
+        device: number of the GPU, for an artifact that runs on one.
+        cuda_graph: record the GPU's work at the first run of each set of shapes and launch it as one
+            from then on; worth it for small models, whose time is mostly launching.
 
     Raises:
         ArtifactError: there is no artifact, or it is damaged, foreign or of an unknown version.
         BackendError: a backend is not installed or refuses this machine; the hint says what to do.
+        UsageError: there is no GPU of that number.
     """
     while True:
         artifact = open_artifact(path)
         try:
-            session = Session(artifact, threads=threads, fallback=fallback)
+            session = Session(
+                artifact, threads=threads, fallback=fallback, device=device, cuda_graph=cuda_graph
+            )
         except GraphoptError:
             if artifact.is_current():
                 raise
@@ -97,40 +138,82 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None, fallback: 
             return session
 
 
-def _open_regions(artifact: Artifact, threads: int) -> Run:
-    manifest = artifact.manifest
-    executables = [_open_region(artifact, region, threads) for region in manifest.regions]
-    if len(executables) == 1 and _is_whole(executables[0], artifact):
-        # The region does the whole job: nothing may stand between the caller and its runtime.
-        return executables[0].run
-    return plan(manifest.regions, executables, manifest.inputs, manifest.outputs).run
+@dataclass(frozen=True)
+class _Opener:
+    """Opens what an artifact holds, all of it in the same way.
 
+    Attributes:
+        artifact: the checked artifact.
+        threads: threads one run may use.
+        device: number of the GPU.
+        cuda_graph: record runs on it.
+    """
 
-def _open_region(artifact: Artifact, region: RegionEntry, threads: int) -> Executable:
-    executable = find_loader(region.backend)(_blob(artifact, region.file, region.options, threads))
-    offered = {info.name for info in executable.outputs}
-    needed = {info.name for info in executable.inputs if not info.optional}
-    if not offered.issuperset(region.outputs) or not needed.issubset(region.inputs):
-        raise ArtifactError(
-            f"{artifact.path}: '{region.file}' computes something else than the manifest says"
+    artifact: Artifact
+    threads: int
+    device: int
+    cuda_graph: bool
+
+    def regions(self) -> list[Executable]:
+        """Every region, in running order."""
+        return [self._region(region) for region in self.artifact.manifest.regions]
+
+    def model(self) -> Executable:
+        """The whole model on the fallback backend."""
+        return find_loader(FALLBACK_BACKEND)(self._blob(MODEL_NAME, {}))
+
+    def _region(self, region: RegionEntry) -> Executable:
+        executable = find_loader(region.backend)(self._blob(region.file, region.options))
+        offered = {info.name for info in executable.outputs}
+        needed = {info.name for info in executable.inputs if not info.optional}
+        if not offered.issuperset(region.outputs) or not needed.issubset(region.inputs):
+            raise ArtifactError(
+                f"{self.artifact.path}: '{region.file}' computes something else than the manifest says"
+            )
+        return executable
+
+    def _blob(self, file: str, options: Mapping[str, Any]) -> RegionBlob:
+        return RegionBlob(
+            data=self.artifact.read(file),
+            options=options,
+            weights=self.artifact.weights,
+            threads=self.threads,
+            target=self.artifact.manifest.target,
+            folder=str(self.artifact.path),
+            device=self.device,
+            cuda_graph=self.cuda_graph,
         )
-    return executable
 
 
-def _open_model(artifact: Artifact, threads: int) -> Run:
-    executable = find_loader(FALLBACK_BACKEND)(_blob(artifact, MODEL_NAME, {}, threads))
-    return executable.run
+def _bind(
+    artifact: Artifact, executables: Sequence[Executable], device: Device | None
+) -> tuple[Run, Callable[..., dict[str, Any]]]:
+    """What ``run`` calls without a stream and with one."""
+    manifest = artifact.manifest
+    whole = len(executables) == 1 and _is_whole(executables[0], artifact)
+    regions = manifest.regions
+    if len(regions) != len(executables):  # the fallback model
+        names = (tuple(i.name for i in manifest.inputs), tuple(o.name for o in manifest.outputs))
+        regions = (RegionEntry(FALLBACK_BACKEND, MODEL_NAME, *names),)
+        whole = True
+    if device is not None:
+        from graphopt.runtime.device_schedule import DeviceSchedule
+
+        schedule = DeviceSchedule(device, regions, executables, manifest.inputs, manifest.outputs)
+        return schedule.run, schedule.run
+    if whole:
+        # The region does the whole job: nothing may stand between the caller and its runtime.
+        return executables[0].run, _no_stream
+    return plan(regions, executables, manifest.inputs, manifest.outputs).run, _no_stream
 
 
-def _blob(artifact: Artifact, file: str, options: Mapping[str, Any], threads: int) -> RegionBlob:
-    return RegionBlob(
-        data=artifact.read(file),
-        options=options,
-        weights=artifact.weights,
-        threads=threads,
-        target=artifact.manifest.target,
-        folder=str(artifact.path),
-    )
+def _device_of(executables: Sequence[Executable]) -> Device | None:
+    """The GPU the regions run on; all of one session are on the same."""
+    return next(filter(None, (getattr(executable, "device", None) for executable in executables)), None)
+
+
+def _no_stream(feeds: Mapping[str, Any], stream: object) -> dict[str, Any]:  # noqa: ARG001 (as with one)
+    raise UsageError("this session runs on the CPU: it has no streams", "call run(feeds)")
 
 
 def _is_whole(executable: Executable, artifact: Artifact) -> bool:
