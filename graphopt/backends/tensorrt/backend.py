@@ -45,7 +45,9 @@ class TensorRTBackend:
         if target.kind != "cuda":
             return Claim(False, "it is for NVIDIA GPUs")
         library, reason = can_claim(target.architectures)
-        return claim(node, library) if library is not None else Claim(False, reason)
+        if library is None:
+            return Claim(False, reason)
+        return claim(node, library, target.architectures)
 
     @property
     def legalize_passes(self) -> tuple[type[Pass], ...]:

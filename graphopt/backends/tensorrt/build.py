@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphopt.backends.tensorrt.architectures import gpus_here
 from graphopt.backends.tensorrt.config import configure
@@ -13,6 +13,9 @@ from graphopt.backends.tensorrt.module import Library, find_library
 from graphopt.backends.tensorrt.parse import Parsing, parse
 from graphopt.backends.tensorrt.request import BuildRefused, BuildReply, BuildRequest
 from graphopt.backends.tensorrt.timing_cache import TimingCache
+
+if TYPE_CHECKING:
+    from graphopt.backends.tensorrt import api
 
 _NO_ROOM = "within workspace limit"
 _DTYPES = {
@@ -48,7 +51,7 @@ def build(request: BuildRequest) -> BuildReply:
     return BuildReply(_facts(library, parsing, config, request), (*notes, *parsing.log.notes()))
 
 
-def _build_plan(parsing: Parsing, config: Any) -> Any:
+def _build_plan(parsing: Parsing, config: api.Config) -> api.HostMemory:
     try:
         plan = parsing.builder.build_serialized_network(parsing.network, config)
     except Exception as error:
@@ -60,17 +63,17 @@ def _build_plan(parsing: Parsing, config: Any) -> Any:
     return plan
 
 
-def _facts(library: Library, parsing: Parsing, config: Any, request: BuildRequest) -> dict[str, Any]:
+def _facts(library: Library, parsing: Parsing, config: api.Config, request: BuildRequest) -> dict[str, Any]:
     """What is known of an engine, read back from TensorRT where it can say."""
-    api, network, log, options = library.api, parsing.network, parsing.log, request.options
-    tf32 = getattr(api.BuilderFlag, "TF32", None)
+    trt, network, log, options = library.api, parsing.network, parsing.log, request.options
+    tf32 = getattr(trt.BuilderFlag, "TF32", None)
     return {
         "module": library.name,
         "version": library.version,
         "architectures": list(request.architectures),
         "device": next((gpu.name for gpu in gpus_here()), "") if library.name == "tensorrt" else "",
         "hardware_compatible": options.hardware_compatible,
-        "version_compatible": bool(config.get_flag(api.BuilderFlag.VERSION_COMPATIBLE)),
+        "version_compatible": bool(config.get_flag(trt.BuilderFlag.VERSION_COMPATIBLE)),
         "profiles": [
             {
                 name: {"least": list(s.least), "usual": list(s.usual), "most": list(s.most)}
@@ -81,7 +84,7 @@ def _facts(library: Library, parsing: Parsing, config: Any, request: BuildReques
         "workspace_bytes": (
             None
             if options.workspace_bytes is None
-            else int(config.get_memory_pool_limit(api.MemoryPoolType.WORKSPACE))
+            else int(config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE))
         ),
         "builder_level": int(config.builder_optimization_level),
         "tf32": tf32 is not None and bool(config.get_flag(tf32)),
@@ -95,7 +98,7 @@ def _facts(library: Library, parsing: Parsing, config: Any, request: BuildReques
     }
 
 
-def _tensor(tensor: Any) -> dict[str, Any]:
+def _tensor(tensor: api.Tensor) -> dict[str, Any]:
     dtype = re.sub(r".*\.", "", str(getattr(tensor.dtype, "name", tensor.dtype)))
     shape = [int(size) for size in tensor.shape]
     return {"name": str(tensor.name), "dtype": _DTYPES.get(dtype, dtype.lower()), "shape": shape}

@@ -6,7 +6,7 @@ something else, stands in the tables here; everything else is found out by build
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import onnx_ir as ir
@@ -28,6 +28,7 @@ UNBUILDABLE: dict[str, frozenset[str]] = {
 }
 """Library → operators its parser takes and its builder cannot build."""
 
+_PRODUCTS = frozenset({"MatMul", "Gemm", "Einsum", "LSTM", "GRU", "RNN", "Attention"})
 _STANDARD = ("", "ai.onnx")
 _DTYPES = frozenset(
     {
@@ -47,8 +48,8 @@ _DTYPES = frozenset(
 """What TensorRT's tensors may hold, here or there."""
 
 
-def claim(node: ir.Node, library: Library) -> Claim:
-    """Whether ``library`` knows the node's operator, and every dtype at it."""
+def claim(node: ir.Node, library: Library, architectures: Sequence[str]) -> Claim:
+    """Whether ``library`` knows the node's operator, and every dtype at it, on all the architectures."""
     title = TITLES[library.name]
     name = node.op_type if node.domain in _STANDARD else f"{node.domain}::{node.op_type}"
     if name not in LEGALIZED:
@@ -63,7 +64,17 @@ def claim(node: ir.Node, library: Library) -> Claim:
             return Claim(False, f"TensorRT has tensors only, '{value.name}' is {value.type}")
         if value.dtype is not None and value.dtype not in _DTYPES:
             return Claim(False, f"TensorRT has no {value.dtype.name.lower()}")
+    if library.name == "tensorrt_rtx" and "sm_75" in architectures and (reason := _not_on_turing(node)):
+        return Claim(False, f"{title} has no {reason} on sm_75; --precision fp16 has them")
     return Claim(True)
+
+
+def _not_on_turing(node: ir.Node) -> str:
+    """What TensorRT-RTX lacks on Turing of what a node computes, which its builder finds one by one."""
+    dtypes = {value.dtype for value in node.inputs if value is not None}
+    if ir.DataType.BFLOAT16 in dtypes:
+        return "bfloat16"
+    return "float32 matrix products" if node.op_type in _PRODUCTS and ir.DataType.FLOAT in dtypes else ""
 
 
 def misread(region: ir.Model) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from graphopt.backends.engine_options import EngineOptions
 from graphopt.backends.tensorrt.module import Library
@@ -11,12 +11,15 @@ from graphopt.backends.tensorrt.parse import Parsing
 from graphopt.backends.tensorrt.request import BuildRefused
 from graphopt.errors import TargetError, UsageError
 
+if TYPE_CHECKING:
+    from graphopt.backends.tensorrt import api
+
 _COMPATIBILITY = {"none": "NONE", "same": "SAME_COMPUTE_CAPABILITY", "ampere+": "AMPERE_PLUS"}
 
 
 def configure(
     library: Library, parsing: Parsing, architectures: Sequence[str], options: EngineOptions
-) -> Any:
+) -> api.Config:
     """The builder's configuration for a parsed network.
 
     Args:
@@ -30,31 +33,31 @@ def configure(
         TargetError: an architecture that does not go with the options.
         BuildRefused: the options do not fit the network.
     """
-    api, config = library.api, parsing.builder.create_builder_config()
+    trt, config = library.api, parsing.builder.create_builder_config()
     _set_hardware(library, config, architectures, options)
     # TensorFloat-32 is on by default; float32 products keep all their digits unless asked otherwise.
-    _set_flag(config, getattr(api.BuilderFlag, "TF32", None), options.tf32)
+    _set_flag(config, getattr(trt.BuilderFlag, "TF32", None), options.tf32)
     if options.version_compatible:
         if library.name == "tensorrt_rtx":
             raise UsageError(
                 "TensorRT-RTX engines run on the version that built them only",
                 "leave out --version-compatible, or build with `tensorrt`",
             )
-        _set_flag(config, api.BuilderFlag.VERSION_COMPATIBLE, True)
+        _set_flag(config, trt.BuilderFlag.VERSION_COMPATIBLE, True)
     if options.workspace_bytes is not None:
-        config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, options.workspace_bytes)
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
     config.builder_optimization_level = options.builder_level
     _add_profiles(parsing, config, options)
     return config
 
 
-def _set_flag(config: Any, flag: Any, wanted: bool) -> None:
+def _set_flag(config: api.Config, flag: api.Member | None, wanted: bool) -> None:
     if flag is not None:
         (config.set_flag if wanted else config.clear_flag)(flag)
 
 
 def _set_hardware(
-    library: Library, config: Any, architectures: Sequence[str], options: EngineOptions
+    library: Library, config: api.Config, architectures: Sequence[str], options: EngineOptions
 ) -> None:
     """Which cards the engine is for.
 
@@ -86,7 +89,7 @@ def _set_hardware(
         )
 
 
-def _add_profiles(parsing: Parsing, config: Any, options: EngineOptions) -> None:
+def _add_profiles(parsing: Parsing, config: api.Config, options: EngineOptions) -> None:
     network = parsing.network
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     # What a dynamic shape is computed from must have a range of values, and nobody knows one here.

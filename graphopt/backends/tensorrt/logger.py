@@ -18,6 +18,8 @@ _ROUTINE = (
     "Make sure output",
     "is unused or used only at compile-time",  # Shape of an input: no bytes are read
 )
+_KEPT = "Number of target compute capabilities"
+"""The one line of the finest level, of thousands, that facts are read from."""
 _MOST_NOTES = 20
 
 
@@ -26,7 +28,7 @@ class Log:
     """What TensorRT said since the log was last cleared.
 
     Attributes:
-        lines: (level, text) in order.
+        lines: (level, text) in order, without the finest level but for what facts are read from.
         handle: the object TensorRT takes as its logger.
     """
 
@@ -63,11 +65,21 @@ def log_of(library: Library) -> Log:
 
         def log(self, severity: Any, message: str) -> None:
             """Called by TensorRT, from any thread."""
-            level = str(getattr(severity, "name", severity)).rpartition(".")[2]
-            log.lines.append((_LEVELS.get(level, INFO), message))
+            name = str(getattr(severity, "name", severity)).rpartition(".")[2]
+            level = _LEVELS.get(name, INFO)
+            if level != VERBOSE or _KEPT in message:
+                log.lines.append((level, message))
 
     log.handle = Logger()
     return log
+
+
+def first_error(log: Log, mark: int) -> str:
+    """The first error since there were ``mark`` lines, made readable; empty where there is none.
+
+    The first is the cause: what follows is what came of it.
+    """
+    return next((readable(text) for kind, text in log.lines[mark:] if kind == ERROR), "")
 
 
 def readable(text: str) -> str:

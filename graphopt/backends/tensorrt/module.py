@@ -76,8 +76,7 @@ def find_library(name: str) -> Library:
     spelling = next((text for text in _IMPORTED_AS[name] if _installed(text)), None)
     if spelling is None:
         raise BackendError(f"{TITLES[name]} is not installed", FIXES[name])
-    if spelling == "tensorrt_rtx_bindings":
-        _preload_libraries()
+    preloaded = _preload_libraries() if spelling == "tensorrt_rtx_bindings" else ()
     try:
         api = import_module(spelling)
     except Exception as error:
@@ -85,6 +84,7 @@ def find_library(name: str) -> Library:
         said = " ".join(str(error).split())
         raise BackendError(f"{TITLES[name]} cannot be imported: {said}", FIXES[name]) from error
     version = str(getattr(api, "__version__", ""))
+    _check_fit(version, preloaded)
     if _numbers(version)[:2] < OLDEST[name]:
         oldest = ".".join(map(str, OLDEST[name]))
         raise BackendError(f"{TITLES[name]} {version or '?'} is older than {oldest}", FIXES[name])
@@ -124,22 +124,37 @@ def _installed(module: str) -> bool:
         return False
 
 
-def _preload_libraries() -> None:
+def _preload_libraries() -> tuple[Path, ...]:
     """Load what the bindings link to, so that the loader finds it whatever the search path says.
 
     Where nothing ships them the bindings are left to find their libraries by themselves.
 
+    Returns:
+        The files loaded.
+
     Raises:
-        BackendError: the libraries found are of another version than the bindings, or damaged.
+        BackendError: a library is damaged.
     """
     files = library_files()
     if len(files) < len(_LIBRARIES) or _installed("tensorrt_rtx_libs"):
-        return
+        return ()
     for path in files:
         try:
             _load(path)
         except OSError as error:
             raise BackendError(f"{path.name} cannot be loaded: {error}", FIXES["tensorrt_rtx"]) from error
+    return files
+
+
+def _check_fit(version: str, files: tuple[Path, ...]) -> None:
+    """Raise BackendError where a library preloaded ("….so.1.7.1") is of another version than the bindings."""
+    for path in files:
+        found = re.search(r"tensorrt\w*\.so\.([\d.]+)$", path.name)
+        if found and _numbers(found[1]) != _numbers(version)[: len(_numbers(found[1]))]:
+            raise BackendError(
+                f"the bindings of TensorRT-RTX are {version}, its library is {found[1]}",
+                FIXES["tensorrt_rtx"],
+            )
 
 
 def _load(path: Path) -> None:

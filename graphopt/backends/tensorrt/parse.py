@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from graphopt.backends.tensorrt.logger import ERROR, Log, log_of, readable
 from graphopt.backends.tensorrt.module import TITLES, Library
 from graphopt.backends.tensorrt.request import BuildRefused
 from graphopt.errors import BackendError
+
+if TYPE_CHECKING:
+    from graphopt.backends.tensorrt import api
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,9 @@ class Parsing:
     """
 
     log: Log
-    builder: Any
-    network: Any
-    parser: Any
+    builder: api.Builder
+    network: api.Network
+    parser: api.Parser
 
 
 def new_parser(library: Library) -> Parsing:
@@ -34,13 +38,13 @@ def new_parser(library: Library) -> Parsing:
     Raises:
         BackendError: TensorRT cannot be started, as without a GPU where it needs one.
     """
-    api, log = library.api, log_of(library)
+    trt, log = library.api, log_of(library)
     log.lines.clear()
     try:
-        builder = api.Builder(log.handle)
+        builder = trt.Builder(log.handle)
         # TensorRT 11 and TensorRT-RTX have no other networks; they keep the flag and ignore it.
-        network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-        parser = api.OnnxParser(network, log.handle)
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        parser = trt.OnnxParser(network, log.handle)
     except Exception as error:
         # The bindings answer a missing driver with whatever a null pointer happens to raise.
         said = "; ".join(map(readable, log.texts(ERROR))) or " ".join(str(error).split())
@@ -73,7 +77,7 @@ def parse(library: Library, path: str) -> Parsing:
     raise BuildRefused(message, "parse", reasons=reasons, indices=indices)
 
 
-def _words(library: Library, error: Any) -> str:
+def _words(library: Library, error: api.ParserError) -> str:
     """What the parser says about a node, in one line.
 
     It reports an operator it does not know by the condition that failed, "false", and an invalid node by
@@ -85,4 +89,7 @@ def _words(library: Library, error: Any) -> str:
     text = readable("\n".join(lines))
     if text in ("", "false"):
         return f"{TITLES[library.name]}'s parser has no {error.node_operator()} of this form"
+    # "Assertion failed: condition: words", or 'condition && "words"': the words are for people.
+    if found := re.search(r'^Assertion failed: .*?\S: (\S.*)$|&& "(.*)"', text):
+        return found[1] or found[2]
     return text

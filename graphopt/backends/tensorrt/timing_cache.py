@@ -11,13 +11,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from graphopt.backends.tensorrt.architectures import gpus_here
 from graphopt.backends.tensorrt.module import Library
 from graphopt.errors import BackendError
+
+if TYPE_CHECKING:
+    from graphopt.backends.tensorrt import api
 
 SCHEMA = 1
 """Of the lines; files with other lines are not ours."""
@@ -56,7 +59,7 @@ class TimingCache:
             },
         )
 
-    def use(self, config: Any) -> tuple[str, ...]:
+    def use(self, config: api.Config) -> tuple[str, ...]:
         """Give the builder its timings; what a person should know of it.
 
         Raises:
@@ -68,7 +71,7 @@ class TimingCache:
         config.set_timing_cache(config.create_timing_cache(stored), False)
         return ()
 
-    def keep(self, config: Any) -> None:
+    def keep(self, config: api.Config) -> None:
         """Write what the builder knows now, beside the entries of other machines.
 
         Raises:
