@@ -44,7 +44,7 @@ class Artifact:
     packed: bool
     manifest: Manifest
     contents: Mapping[str, memoryview]
-    identity: tuple[int, int]
+    identity: tuple[int, int, int]
 
     def is_current(self) -> bool:
         """Whether ``path`` still leads to what was opened, not to an artifact that took its place since."""
@@ -93,12 +93,13 @@ def open_artifact(path: str | os.PathLike[str]) -> Artifact:
         raise ArtifactError(f"cannot open {place}: {reason}") from error
 
 
-def _identity(place: Path) -> tuple[int, int]:
+def _identity(place: Path) -> tuple[int, int, int]:
     status = place.stat()
-    return status.st_dev, status.st_ino
+    # The number alone may have been given to a newer folder: file systems use them again at once.
+    return status.st_dev, status.st_ino, status.st_ctime_ns
 
 
-def _open_folder(place: Path, identity: tuple[int, int]) -> Artifact:
+def _open_folder(place: Path, identity: tuple[int, int, int]) -> Artifact:
     root = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
     try:
         data = _map(root, MANIFEST_NAME, place)
@@ -117,7 +118,7 @@ def _open_folder(place: Path, identity: tuple[int, int]) -> Artifact:
     return Artifact(place, False, manifest, contents, identity)
 
 
-def _open_packed(place: Path, identity: tuple[int, int]) -> Artifact:
+def _open_packed(place: Path, identity: tuple[int, int, int]) -> Artifact:
     handle = os.open(place, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
