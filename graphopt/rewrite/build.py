@@ -93,7 +93,9 @@ class Builder:
         node = ir.Node(
             call.domain, call.op_type, inputs, [a for a in attributes if a is not None], outputs=outputs
         )
-        if not self._is_described(call):
+        if self._is_described(call):
+            self._describe(call)
+        else:
             infer_outputs(node, opset)
         self.built.nodes.append(node)
 
@@ -105,6 +107,13 @@ class Builder:
             if any(value is None or value.type is None or value.shape is None for value in values):
                 return False
         return True
+
+    def _describe(self, call: Call) -> None:
+        """Give each output the type and shape of the matched value: the nodes that follow may read it."""
+        for name in call.outputs:
+            assert name is not None, "every output stands for a matched value"
+            for new, old in zip(_flat(self.env[name.name]), _flat(self.match.values[name.name]), strict=True):
+                new.type, new.shape = old.type, None if old.shape is None else old.shape.copy()
 
     def _new_values(self, name: Name | None) -> list[ir.Value]:
         """Values for one output: a result takes the place of the matched one, its name included."""
@@ -205,3 +214,10 @@ def _rest(bound: object) -> list[ir.Attr]:
     return [
         ir.Attr(a.name, a.type, a.value, doc_string=a.doc_string) for a in bound if isinstance(a, ir.Attr)
     ]
+
+
+def _flat(bound: Binding) -> tuple[ir.Value, ...]:
+    """The values a name stands for."""
+    if bound is None:
+        return ()
+    return bound if isinstance(bound, tuple) else (bound,)

@@ -24,11 +24,12 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
         node.outputs[0].type = given[0].type
         node.outputs[0].shape = None if given[0].shape is None else given[0].shape.copy()
         return
-    if schema is None or any(value.type is None or not value.name for value in given):
+    if schema is None or any(value.type is None for value in given):
         return
-    named = [value for value in node.outputs if not value.name]
+    # The results of a rule get their names last, and its own nodes may read them before that.
+    named = [value for value in dict.fromkeys((*given, *node.outputs)) if not value.name]
     for index, value in enumerate(named):
-        value.name = f"output_{index}"
+        value.name = f"unnamed_{index}"
     try:
         found = onnx.shape_inference.infer_node_outputs(
             schema,

@@ -5,13 +5,27 @@
 - Activations last: the passes before them make no new ones.
 """
 
+from graphopt.backends.tensorrt.legalize.carry_bytes_as_floats import CarryBytesAsFloats
+from graphopt.backends.tensorrt.legalize.drop_integer_casts import DropIntegerCasts
+from graphopt.backends.tensorrt.legalize.fold_integer_bias import FoldIntegerBias
 from graphopt.backends.tensorrt.legalize.inline_bodies import InlineBodies
 from graphopt.backends.tensorrt.legalize.spell_attention import SpellAttention
+from graphopt.backends.tensorrt.legalize.spell_dequantize_linear import SpellDequantizeLinear
+from graphopt.backends.tensorrt.legalize.spell_dynamic_quantization import SpellDynamicQuantization
+from graphopt.backends.tensorrt.legalize.spell_integer_matmuls import SpellIntegerMatmuls
+from graphopt.backends.tensorrt.legalize.spell_quantize_linear import SpellQuantizeLinear
 from graphopt.backends.tensorrt.legalize.spell_silu import SpellSilu
 from graphopt.pipeline.pass_base import Pass
 
 LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     InlineBodies,
+    FoldIntegerBias,
+    SpellDynamicQuantization,
+    SpellQuantizeLinear,
+    SpellDequantizeLinear,
+    SpellIntegerMatmuls,
+    CarryBytesAsFloats,
+    DropIntegerCasts,
     SpellAttention,
     SpellSilu,
 )
