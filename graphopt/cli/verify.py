@@ -9,6 +9,7 @@ import click
 
 from graphopt.cli import options as o
 from graphopt.cli.output import note, print_json, progress, table
+from graphopt.errors import UsageError
 
 if TYPE_CHECKING:
     from graphopt.equality.verdict import EqualityReport
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @click.argument("reference", type=o.PATH, metavar="ORIGINAL")
-@click.argument("candidate", type=o.PATH, metavar="OTHER")
+@click.argument("candidate", type=o.PATH, metavar="[OTHER]", required=False)
 @o.inputs_option
 @o.shape_option
 @o.const_option
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def verify(
     reference: Path,
-    candidate: Path,
+    candidate: Path | None,
     inputs: Path | None,
     shapes: tuple[str, ...],
     constants: tuple[str, ...],
@@ -45,12 +46,17 @@ def verify(
 ) -> None:
     """Compare two models or artifacts: exact, rounding or semantic.
 
-    Exits with 3 when they differ by more than rounding.
+    Exits with 3 when they differ by more than rounding. An artifact alone is checked to be whole: every
+    hash, and the key of every engine; nothing is run, and no GPU is needed.
 
     \b
     graphopt verify original.onnx optimised.onnx
     graphopt verify model.onnx model.gopt
+    graphopt verify model.gopt
     """
+    if candidate is None:
+        _check(reference, as_json=as_json, quiet=quiet)
+        return
     from graphopt.driver.verify import require_equal
     from graphopt.driver.verify import verify as compare
 
@@ -74,6 +80,22 @@ def verify(
         note(f"error: {report.sentence()}")
         raise click.exceptions.Exit(3)
     require_equal(report)
+
+
+def _check(artifact: Path, *, as_json: bool, quiet: bool) -> None:
+    """One artifact alone."""
+    from dataclasses import asdict
+
+    from graphopt.driver.integrity import check_integrity
+    from graphopt.driver.subject import is_artifact
+
+    if artifact.is_file() and not is_artifact(artifact):
+        raise UsageError(f"{artifact} is a model: there is nothing to compare it with", "name the other one")
+    found = check_integrity(artifact)
+    if as_json:
+        print_json(asdict(found))
+    elif not quiet:
+        click.echo(found.sentence())
 
 
 def _render(report: EqualityReport) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from graphopt.report.inspection import InspectReport, NodeRow
+from graphopt.report.inspection_engines import EngineRow, Need
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -17,11 +19,14 @@ if TYPE_CHECKING:
     from graphopt.artifact.reader import Artifact
     from graphopt.ir.load import Source
 
-__all__ = ["InspectReport", "NodeRow", "inspect"]
+__all__ = ["EngineRow", "InspectReport", "Need", "NodeRow", "inspect"]
 
 
 def inspect(source: Source, *, shapes: Iterable[str] | Mapping[str, Any] | None = None) -> InspectReport:
-    """Look at a model (a path, bytes, a ModelProto, an IR model) or at the model inside an artifact.
+    """Look at a model (a path, bytes, a ModelProto, an IR model) or at the model and engines of an artifact.
+
+    Nothing is run, and no GPU is needed: what an artifact's engines are, what a host must have to run
+    them and whether this one has it is read from the artifact, whose hashes are all checked.
 
     Args:
         source: what to look at; a ``.gopt`` folder or packed file is checked and opened.
@@ -37,25 +42,33 @@ def inspect(source: Source, *, shapes: Iterable[str] | Mapping[str, Any] | None 
     from graphopt.ir.load import load_model
 
     if isinstance(source, str | os.PathLike) and is_artifact(Path(source)):
-        return _artifact(Path(source), shapes)
+        return _artifact_report(Path(source), shapes)
     path = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
     return _report(load_model(source), path, shapes)
 
 
-def _artifact(path: Path, shapes: Iterable[str] | Mapping[str, Any] | None) -> InspectReport:
+def _artifact_report(path: Path, shapes: Iterable[str] | Mapping[str, Any] | None) -> InspectReport:
     from graphopt.artifact.manifest import MODEL_NAME
     from graphopt.artifact.reader import open_artifact
+    from graphopt.driver.inspect_engines import engine_rows, needs
     from graphopt.ir.load import load_model
 
     artifact = open_artifact(path)
-    facts = _artifact_facts(artifact)
     if not artifact.packed:
-        return _report(load_model(path / MODEL_NAME), os.fspath(path), shapes, facts)
-    with TemporaryDirectory(prefix="graphopt-inspect-") as folder:
-        for name, content in artifact.contents.items():
-            if "/" not in name:
-                Path(folder, name).write_bytes(content)
-        return _report(load_model(Path(folder, MODEL_NAME)), os.fspath(path), shapes, facts)
+        report = _report(load_model(path / MODEL_NAME), os.fspath(path), shapes)
+    else:
+        with TemporaryDirectory(prefix="graphopt-inspect-") as folder:
+            for name, content in artifact.contents.items():
+                if "/" not in name:
+                    Path(folder, name).write_bytes(content)
+            report = _report(load_model(Path(folder, MODEL_NAME)), os.fspath(path), shapes)
+    return replace(
+        report,
+        kind="artifact",
+        artifact=_artifact_facts(artifact),
+        engines=engine_rows(artifact),
+        needs=needs(artifact),
+    )
 
 
 def _artifact_facts(artifact: Artifact) -> dict[str, Any]:
@@ -64,23 +77,45 @@ def _artifact_facts(artifact: Artifact) -> dict[str, Any]:
     details = manifest.details
     regions = Counter(region.backend for region in manifest.regions)
     equality, shipped, source = (details.get(k) for k in ("equality", "shipped", "source"))
+    placement, precision = details.get("placement"), details.get("precision")
     facts: dict[str, Any] = {
         "written_by": manifest.writer,
         "target": " ".join(str(manifest.target[k]) for k in ("kind", "isa") if manifest.target.get(k)),
         "regions": ", ".join(f"{count} {backend}" for backend, count in regions.items()),
+        "share_of_flops": _shares(placement) if isinstance(placement, list) else None,
+        "precision": _precision(precision) if isinstance(precision, Mapping) else None,
         "compiled_from": source.get("path") if isinstance(source, Mapping) else None,
         "shipped": shipped.get("what") if isinstance(shipped, Mapping) else None,
-        "verdict": equality.get("verdict") if isinstance(equality, Mapping) else None,
+        "verdict": _verdict(equality) if isinstance(equality, Mapping) else None,
         "files": ", ".join(f"{name} ({entry.size:,} B)" for name, entry in manifest.files.items()),
+        "hashes": f"all {len(manifest.files)} files are what the manifest says",
     }
     return {key: value for key, value in facts.items() if value}
+
+
+def _verdict(equality: Mapping[str, Any]) -> str:
+    """The verdict, and what was and was not run to come to it."""
+    notes = equality.get("notes")
+    texts = notes if isinstance(notes, list | tuple) else ()
+    return "; ".join(filter(None, map(str, (equality.get("verdict") or "", *texts))))
+
+
+def _shares(rows: list[Any]) -> str:
+    """Backend and its share of the arithmetic, where the artifact says."""
+    known = [row for row in rows if isinstance(row, Mapping) and isinstance(row.get("share"), float | int)]
+    return ", ".join(f"{row.get('backend')} {100 * row['share']:.1f} %" for row in known)
+
+
+def _precision(precision: Mapping[str, Any]) -> str:
+    kept = precision.get("kept")
+    count = len(kept) if isinstance(kept, list | tuple | Mapping) else 0
+    return f"{precision.get('asked')}" + (f", {count} nodes stay in fp32" if count else "")
 
 
 def _report(
     model: ir.Model,
     path: str,
     shapes: Iterable[str] | Mapping[str, Any] | None,
-    artifact: dict[str, Any] | None = None,
 ) -> InspectReport:
     from graphopt.ir import walk
     from graphopt.ir.analyses.bytes import model_bytes
@@ -99,7 +134,7 @@ def _report(
         by_dtype[tensor.dtype.name.lower()] += tensor.nbytes
     return InspectReport(
         path=path,
-        kind="model" if artifact is None else "artifact",
+        kind="model",
         fingerprint=fingerprint(model),
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
         ir_version=model.ir_version,
@@ -123,7 +158,6 @@ def _report(
         activations_unknown=alive.unknown,
         peak_node="" if alive.peak_node is None else alive.peak_node.name or alive.peak_node.op_type,
         rows=tuple(_rows(bound, sizes, flops.per_node, alive.live_bytes)),
-        artifact=artifact or {},
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphopt.driver.subject import is_artifact
-from graphopt.errors import EqualityError
+from graphopt.errors import BackendError, EqualityError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -29,10 +29,14 @@ class Subject:
     Attributes:
         model: the graph behind it.
         runner: computes its outputs, or None: run ``model``.
+        precision: "fp16" or "bf16" where it was compiled for one; else empty.
+        notes: what a person should know about how it is run.
     """
 
     model: ir.Model
     runner: Candidate | None = None
+    precision: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def verify(
@@ -49,7 +53,8 @@ def verify(
     """Compare two models or artifacts.
 
     Both are run by ONNX Runtime with optimisations off, an artifact by the runtime it was built for.
-    Feeds and noise floor are the reference's.
+    Feeds and noise floor are the reference's. Where an artifact's engines cannot run here the model in it
+    is run in their place, and the report's notes say so.
 
     Args:
         reference: the original: a model in any form, or the path of an artifact.
@@ -83,7 +88,12 @@ def verify(
         return EqualityReport(Verdict.SEMANTIC, equality, factor, reason=fatal[0], notes=(*fatal[1:], *notes))
     _bind_open_dims(one.model, other.model)
     oracle = Oracle.prepare(one.model, oracle_factory(threads), inputs=inputs, seed=seed)
-    runner = other.runner if other.runner is not None else oracle_factory(threads)(other.model)
+    notes += (*one.notes, *other.notes)
+    if other.precision:
+        # What it rounds on the way it rounds more coarsely: that precision's own noise is the measure.
+        oracle = oracle.at_precision(one.model, oracle_factory(threads), _dtype(other.precision))
+        notes += (f"judged by the noise floor of {other.precision}, which it was compiled for",)
+    runner = other.runner if other.runner is not None else _model_runner(other, threads)
     names = frozenset(port.name for port in signature.inputs(other.model))
     report = oracle.judge(_Fed(runner, names), equality)
     return replace(report, notes=(*notes, *report.notes))
@@ -227,9 +237,17 @@ def _artifact(path: Path, threads: int | None) -> Subject:
     from graphopt.runtime.session import Session
 
     artifact = open_artifact(path)
-    session = Session(artifact, threads=threads)
+    session: Session | None = None
+    notes: tuple[str, ...] = ()
+    try:
+        session = Session(artifact, threads=threads)
+    except BackendError as error:
+        if artifact.manifest.target.get("kind") != "cuda":
+            raise
+        notes = (f"{path}: the model in it was compared, the engines were not run: {error.message}",)
+    precision = _precision(artifact.manifest.details.get("precision"))
     if not artifact.packed:
-        return Subject(load_model(path / MODEL_NAME), session)
+        return Subject(load_model(path / MODEL_NAME), session, precision, notes)
     with tempfile.TemporaryDirectory(prefix="graphopt-verify-") as folder:
         for name, content in artifact.contents.items():
             if "/" not in name:
@@ -239,7 +257,27 @@ def _artifact(path: Path, threads: int | None) -> Subject:
         for value in model.graph.initializers.values():
             if value.const_value is not None:
                 value.const_value.numpy()
-        return Subject(model, session)
+        return Subject(model, session, precision, notes)
+
+
+def _precision(details: object) -> str:
+    """The lower precision an artifact was compiled for, as its manifest says; empty for none."""
+    asked = details.get("asked") if isinstance(details, Mapping) else None
+    return asked if asked in ("fp16", "bf16") else ""
+
+
+def _dtype(precision: str) -> Any:
+    import ml_dtypes
+    import numpy as np
+
+    return {"fp16": np.float16, "bf16": ml_dtypes.bfloat16}[precision]
+
+
+def _model_runner(subject: Subject, threads: int | None) -> Candidate:
+    """Runs the graph itself; on a CPU ONNX Runtime computes fp16 in fp32, which would hide an overflow."""
+    from graphopt.driver.runners import emulating_runner
+
+    return emulating_runner(subject.model) if subject.precision else oracle_factory(threads)(subject.model)
 
 
 def oracle_factory(threads: int | None) -> RunnerFactory:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from graphopt.report import words
+from graphopt.report.inspection_engines import EngineRow, Need, render_engines
 
 Json = dict[str, Any]
 
@@ -70,6 +71,7 @@ class InspectReport:
             ``activations_unknown`` values have no known size; ``peak_node`` is where.
         rows: every node in order.
         artifact: what the manifest of an artifact says: writer, target, regions, verdict, files.
+        engines: of an artifact; ``needs`` what a host must have to run them.
     """
 
     path: str
@@ -98,6 +100,8 @@ class InspectReport:
     peak_node: str
     rows: tuple[NodeRow, ...] = ()
     artifact: Json = field(default_factory=dict)
+    engines: tuple[EngineRow, ...] = ()
+    needs: tuple[Need, ...] = ()
 
     @property
     def intensity(self) -> float | None:
@@ -125,6 +129,8 @@ def render(report: InspectReport, console: Console, *, top: int = 10, every_node
     """
     console.print(Text(words.printable(report.path) or "model in memory", style="bold"))
     for part in _facts(report):
+        console.print(Padding(part, (0, 0, 0, 2), expand=False))
+    for part in render_engines(report.engines, report.needs):
         console.print(Padding(part, (0, 0, 0, 2), expand=False))
     console.print(Text("\nOperators", style="bold"))
     console.print(Padding(_operators(report.operators), (0, 0, 0, 2), expand=False))
