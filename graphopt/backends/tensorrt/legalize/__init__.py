@@ -7,6 +7,7 @@
 
 from graphopt.backends.tensorrt.legalize.carry_bytes_as_floats import CarryBytesAsFloats
 from graphopt.backends.tensorrt.legalize.drop_integer_casts import DropIntegerCasts
+from graphopt.backends.tensorrt.legalize.expand_quantized_lstm import ExpandQuantizedLstm
 from graphopt.backends.tensorrt.legalize.fold_integer_bias import FoldIntegerBias
 from graphopt.backends.tensorrt.legalize.inline_bodies import InlineBodies
 from graphopt.backends.tensorrt.legalize.spell_attention import SpellAttention
@@ -19,6 +20,7 @@ from graphopt.pipeline.pass_base import Pass
 
 LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     InlineBodies,
+    ExpandQuantizedLstm,
     FoldIntegerBias,
     SpellDynamicQuantization,
     SpellQuantizeLinear,
