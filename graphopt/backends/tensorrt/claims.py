@@ -17,7 +17,15 @@ from graphopt.backends.tensorrt.parse import new_parser
 from graphopt.ir.walk import subgraphs
 
 LEGALIZED: frozenset[str] = frozenset(
-    {"Attention", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv"}
+    {
+        "Attention",
+        "DynamicQuantizeLinear",
+        "MatMulInteger",
+        "ConvInteger",
+        "QLinearMatMul",
+        "QLinearConv",
+        "com.microsoft::DynamicQuantizeLSTM",
+    }
 )
 """Operators the parser lacks and this backend's own passes rewrite ("domain::Op" outside the standard)."""
 
