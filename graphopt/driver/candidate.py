@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from graphopt.backends.engine_options import EngineOptions
 from graphopt.driver.legalize import steps_of
 from graphopt.driver.opt import Optimized, optimize_model
+from graphopt.driver.runners import oracle_runner
 from graphopt.errors import BackendError
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Workshop:
         engine: how engines are built, their profiles left out.
         ranges: of the shapes the inputs may have; None where no engine is built.
         sample: inputs the model runs on, once they are known.
+        make_runner: runs graphs as they stand: one that rounds every intermediate at a lower precision.
+        rehearsing: regions are only legalised: enough to judge a candidate that will not be shipped.
     """
 
     imported: ir.Model
@@ -94,6 +97,8 @@ class Workshop:
     engine: EngineOptions = field(default_factory=EngineOptions)
     ranges: Ranges | None = None
     sample: Mapping[str, Any] | None = None
+    make_runner: RunnerFactory = oracle_runner
+    rehearsing: bool = False
     _built: int = 0
 
     def optimise(self, steps: tuple[Step, ...]) -> Optimized:
@@ -130,26 +135,19 @@ class Workshop:
         """Whether the target is a GPU: what is built then need not run on this machine."""
         return self.target.kind == "cuda"
 
-    def open(self, candidate: Candidate, make_runner: RunnerFactory | None = None) -> Session | StandIn:
+    def open(self, candidate: Candidate) -> Session | StandIn:
         """The candidate as it can be run here: as its user will, or its engines stood in for.
-
-        Args:
-            candidate: built by this workshop.
-            make_runner: stands in for engines; ONNX Runtime without optimisations when not given.
 
         Raises:
             BackendError: it cannot be opened.
         """
-        from graphopt.driver.runners import oracle_runner
         from graphopt.ir.memory import release_memory
         from graphopt.ir.weights import release_pages
 
         # The session maps the artifact's weights: the model's own need not be in memory beside them.
         release_memory()
         release_pages(self.imported)
-        if self.builds_engines:
-            return self.stand_in(candidate, make_runner or oracle_runner)
-        return self.session(candidate)
+        return self.stand_in(candidate) if self.builds_engines else self.session(candidate)
 
     def session(self, candidate: Candidate) -> Session:
         """The candidate as its user will run it; raises BackendError when it cannot be opened here."""
@@ -157,7 +155,7 @@ class Workshop:
 
         return load(candidate.path, threads=self.threads)
 
-    def stand_in(self, candidate: Candidate, make_runner: RunnerFactory) -> StandIn:
+    def stand_in(self, candidate: Candidate) -> StandIn:
         """What the candidate's engines were built from, run by ``make_runner``.
 
         Raises:
@@ -167,7 +165,7 @@ class Workshop:
         from graphopt.driver.standin import StandIn
 
         model = candidate.optimized.model
-        return StandIn(candidate.regions, model_inputs(model), model_outputs(model), make_runner)
+        return StandIn(candidate.regions, model_inputs(model), model_outputs(model), self.make_runner)
 
     def _add_regions(
         self, writer: ArtifactWriter, optimized: Optimized
@@ -182,7 +180,12 @@ class Workshop:
         placer = Placer(optimized.model, self.backends, self.target, strict=self.strict)
         options_for = self._options_for(placer.model, writer)
         builder = RegionBuilder(
-            placer, self.backends, optimized.steps, self.target, options_for, self.evaluate
+            placer,
+            self.backends,
+            optimized.steps,
+            self.target,
+            None if self.rehearsing else options_for,
+            self.evaluate,
         )
         placement, regions = builder.build()
         for built in regions:

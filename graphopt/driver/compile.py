@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from graphopt.driver.candidate import Workshop, commit, program, scratch_parent, usable_backends
 from graphopt.driver.compile_inputs import import_with_ranges, judging_inputs
 from graphopt.driver.compile_options import CompileOptions
-from graphopt.driver.equal import Settled, settle
+from graphopt.driver.equal import Settled
 from graphopt.driver.fast import Race, ablate, no_slower
 from graphopt.driver.legalize import legalization
+from graphopt.driver.low_precision import settle_at
 from graphopt.driver.opt import LEGALIZE_FROM, pipeline
 from graphopt.driver.presence import absence
 from graphopt.driver.replay import Decisions, recorded_decisions
@@ -140,7 +141,8 @@ class _Compilation:
         workshop.sample = oracle.feeds[0].values if oracle is not None else None
         mode = self.options.equality
         with self._stage("optimise and check"):
-            settled = settle(workshop, steps, oracle, mode)
+            found = settle_at(workshop, steps, oracle, self.options)
+            settled, oracle = found.settled, found.oracle
         if decisions is not None:
             settled = replace(settled, dropped=(*decisions.dropped, *settled.dropped))
         memory: Mapping[str, int] = {}
@@ -157,7 +159,7 @@ class _Compilation:
                 rows = ablate(workshop, settled, oracle, mode, race)
                 measurement = replace(measurement, ablation=rows)
         with self._stage("write"):
-            report = self._write(workshop, settled, measurement, memory)
+            report = self._write(workshop, settled, measurement, memory, found.record)
         return CompileResult(self.output, report)
 
     def _steps(
@@ -235,6 +237,7 @@ class _Compilation:
         settled: Settled,
         measurement: Measurement,
         memory: Mapping[str, int],
+        precision: dict[str, Any] | None,
     ) -> CompileReport:
         from graphopt.artifact.writer import ArtifactWriter
         from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
@@ -250,6 +253,7 @@ class _Compilation:
             report = compile_report(
                 self.source, self.output, self.options, workshop, settled, measurement, memory, self.seconds
             )
+            report = replace(report, precision=precision)
             writer.add_file("report.json", report.to_text())
             writer.add_file("report.html", render(report))
             commit(writer, optimized.model, workshop, artifact_details(report, settled))

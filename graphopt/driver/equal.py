@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from graphopt.driver.presence import absence
-from graphopt.driver.runners import oracle_runner
 from graphopt.errors import BackendError, EqualityError, PassError
 from graphopt.placement.choose import WouldFallBack
 from graphopt.report.record import Dropped
@@ -142,7 +141,7 @@ def _attempt(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None,
     try:
         optimized = workshop.optimise(steps)
         if oracle is not None:
-            graph = oracle.judge(oracle_runner(optimized.model), mode)
+            graph = oracle.judge(workshop.make_runner(optimized.model), mode)
             if not graph.equal:
                 return _Attempt(equality=graph)
         candidate = workshop.build(optimized)

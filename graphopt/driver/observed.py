@@ -40,6 +40,7 @@ def complete_values(model: ir.Model, feeds: Mapping[str, Any] | None) -> None:
 
 
 def _observe(model: ir.Model, feeds: Mapping[str, Any], fixed: bool) -> None:
+    import numpy as np
     import onnx_ir as ir
 
     from graphopt.backends.onnxruntime.runner import make_runner
@@ -50,7 +51,7 @@ def _observe(model: ir.Model, feeds: Mapping[str, Any], fixed: bool) -> None:
     by_data = _depends_on_data(model)
     for value in wanted:
         array = seen.get(value.name or "")
-        if not hasattr(array, "dtype") or not hasattr(array, "shape"):
+        if not isinstance(array, np.ndarray):
             continue
         if value.type is None:
             value.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))

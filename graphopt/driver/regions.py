@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from graphopt.backends.base import RegionRefused
+from graphopt.backends.base import Blob, RegionRefused
 from graphopt.driver.legalize import Legalized, legalize
 from graphopt.driver.provenance import Origins, mark
 from graphopt.driver.refusals import Refusals
@@ -14,7 +14,7 @@ from graphopt.driver.refusals import Refusals
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from graphopt.backends.base import Backend, Blob, BuildOptions
+    from graphopt.backends.base import Backend, BuildOptions
     from graphopt.pipeline.manager import Step
     from graphopt.pipeline.protocols import RunnerFactory
     from graphopt.placement.place import Placement, Placer, Region
@@ -49,7 +49,7 @@ class RegionBuilder:
         backends: in order of preference.
         steps: a whole pipeline, of which the backends' own passes run.
         target: the machine.
-        options_for: how a region is built.
+        options_for: how a region is built; None legalises all and builds none.
         evaluate: computes constants.
     """
 
@@ -59,7 +59,7 @@ class RegionBuilder:
         backends: Sequence[Backend],
         steps: tuple[Step, ...],
         target: Target,
-        options_for: OptionsFor,
+        options_for: OptionsFor | None,
         evaluate: RunnerFactory | None = None,
     ) -> None:
         self._placer = placer
@@ -124,9 +124,9 @@ class RegionBuilder:
         if region.backend != self._last:
             mark(piece, region.nodes)
         try:
-            options = self._options_for(piece)
+            options = self._options_for(piece) if self._options_for is not None else None
             legalized = legalize(piece, self._steps, backend, self._target, self._evaluate)
-            blob = backend.build(piece, options)
+            blob = Blob(backend.name, b"") if options is None else backend.build(piece, options)
         except RegionRefused as error:
             if region.backend == self._last:
                 raise
