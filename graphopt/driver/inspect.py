@@ -80,7 +80,7 @@ def _artifact_facts(artifact: Artifact) -> dict[str, Any]:
     placement, precision = details.get("placement"), details.get("precision")
     facts: dict[str, Any] = {
         "written_by": manifest.writer,
-        "target": " ".join(str(manifest.target[k]) for k in ("kind", "isa") if manifest.target.get(k)),
+        "target": _target(manifest.target),
         "regions": ", ".join(f"{count} {backend}" for backend, count in regions.items()),
         "share_of_flops": _shares(placement) if isinstance(placement, list) else None,
         "precision": _precision(precision) if isinstance(precision, Mapping) else None,
@@ -91,6 +91,14 @@ def _artifact_facts(artifact: Artifact) -> dict[str, Any]:
         "hashes": f"all {len(manifest.files)} files are what the manifest says",
     }
     return {key: value for key, value in facts.items() if value}
+
+
+def _target(target: Mapping[str, Any]) -> str:
+    """The target as a person types it, where it has such a form."""
+    kind, isa = target.get("kind"), target.get("isa")
+    if kind == "cuda" and isinstance(isa, str):
+        return f"cuda:{isa.replace('+', ',')}"
+    return " ".join(str(part) for part in (kind, isa) if part)
 
 
 def _verdict(equality: Mapping[str, Any]) -> str:

@@ -68,7 +68,7 @@ class Need:
 def render_engines(engines: Sequence[EngineRow], needs: Sequence[Need]) -> Iterator[RenderableType]:
     """Parts to print: a table per engine, then what a host needs."""
     for engine in engines:
-        yield Text()
+        yield Text(" ")
         table = _facts(engine.file)
         for name, value in _engine_facts(engine):
             table.add_row(Text(name), Text(words.printable(value)))

@@ -123,6 +123,7 @@ def test_what_a_person_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     }
     text = printed(inspect(write(tmp_path / "m.gopt", details=details)))
     for words in (
+        "cuda:sm_86,sm_120",
         "tensorrt 100.0 %",
         "fp16, 1 nodes stay in fp32",
         "rounding; the engine was not run",
