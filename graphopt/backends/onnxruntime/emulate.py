@@ -7,6 +7,8 @@ is a float32 value that has been through the type and back.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import onnx_ir as ir
 
@@ -91,7 +93,7 @@ class _Widening:
         dtype = value.dtype
         if dtype not in LOW or not isinstance(value.type, ir.TensorType | ir.SequenceType | ir.OptionalType):
             return None
-        value.dtype = ir.DataType.FLOAT
+        _set_float(value)
         self._changed = True
         return dtype
 
@@ -100,7 +102,7 @@ class _Widening:
             tensor = value.const_value
             if tensor is not None and tensor.dtype in LOW:
                 value.const_value = _wide(tensor, name)
-                value.dtype = ir.DataType.FLOAT
+                _set_float(value)
                 self._changed = True
 
     def _widen_node(self, node: ir.Node) -> None:
@@ -154,5 +156,11 @@ class _Widening:
         return cast
 
 
-def _wide(tensor: ir.TensorProtocol, name: str) -> ir.Tensor:
+def _set_float(value: ir.Value) -> None:
+    """Make a value float32; the type object itself is the original model's too."""
+    value.type = copy.deepcopy(value.type)
+    value.dtype = ir.DataType.FLOAT
+
+
+def _wide(tensor: ir.TensorProtocol, name: str) -> ir.TensorProtocol:
     return ir.Tensor(tensor.numpy().astype(np.float32), name=name)
