@@ -41,7 +41,9 @@ def can_build(library: Library, architectures: Sequence[str], compatible: Hardwa
         compatible: which other cards may run the engine: one built for Ampere and later runs on all these.
     """
     known = builds_for(library)
-    if compatible == "ampere+" and any(_number(name) >= AMPERE for name in known):
+    # TensorRT's engines then run on whatever is later, TensorRT-RTX's on every one that it knows itself.
+    widens = library.name == "tensorrt" and compatible == "ampere+"
+    if widens and any(_number(name) >= AMPERE for name in known):
         known = (*known, *(name for name in architectures if _number(name) >= AMPERE))
     return bool(architectures) and set(architectures) <= set(known)
 

@@ -17,7 +17,9 @@ from graphopt.backends.tensorrt.timing_cache import TimingCache
 if TYPE_CHECKING:
     from graphopt.backends.tensorrt import api
 
-_NO_ROOM = "within workspace limit"
+_ABOUT_OPTIONS = re.compile(r"within workspace limit|\bprofile\b", re.IGNORECASE)
+"""What TensorRT says when a network does not go with what was asked for, whichever node it is at."""
+
 _DTYPES = {
     "FLOAT": "float32",
     "HALF": "float16",
@@ -59,7 +61,7 @@ def _build_plan(parsing: Parsing, config: api.Config) -> api.HostMemory:
     if plan is None:
         said = [readable(text) for text in parsing.log.texts(ERROR)]
         message = next(filter(None, said), "no reason given")
-        raise BuildRefused(message, "options" if _NO_ROOM in message else "build")
+        raise BuildRefused(message, "options" if _ABOUT_OPTIONS.search(message) else "build")
     return plan
 
 

@@ -142,6 +142,8 @@ def _without(model: onnx.ModelProto, cut: frozenset[int]) -> onnx.ModelProto | N
     nodes = [node for index, node in enumerate(model.graph.node) if index not in cut]
     gone = {name for index in cut for name in model.graph.node[index].output if name}
     types = _types(model)
+    if any(name in gone and name not in types for node in nodes for name in _reads(node)):
+        return None  # an input must have a type
     fed = [types[name] for name in gone if name in types]
     returned = [value for value in model.graph.output if value.name not in gone]
     made = {name for node in nodes for name in node.output}
