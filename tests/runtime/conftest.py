@@ -13,6 +13,8 @@ from graphopt.placement.extract import extract_region
 from graphopt.placement.place import place
 from graphopt.targets.host import host_target
 
+from .imagined import imagine_gpu
+
 MIXED = """
 <ir_version: 10, opset_import: ["" : 21]>
 g (float[N, 500] x, bool c, float[1] unused) => (float[N, 500] y, float[N, 500] same, float[1] unused)
@@ -87,3 +89,10 @@ def single(tmp_path_factory):
     model = mixed_model()
     write(path, model, (OnnxRuntimeBackend(),))
     return path, model
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine with one imagined GPU: ``gpu.cuda`` is its CUDA runtime, ``gpu.trt`` its TensorRT-RTX."""
+    with imagine_gpu(monkeypatch) as imagined:
+        yield imagined

@@ -128,8 +128,8 @@ class TensorRTExecutable:
         else:
             value = self._on_device(value, stream)
             address = value.pointer
-        bound = handle.set_input_shape(port.name, value.shape)
-        if not (bound and handle.set_tensor_address(port.name, address)):
+        bound = handle.set_input_shape(port.tensor, value.shape)
+        if not (bound and handle.set_tensor_address(port.tensor, address)):
             raise self._contexts.failure(f"does not take input '{port.name}' of shape {list(value.shape)}")
         return value
 
@@ -156,17 +156,17 @@ class TensorRTExecutable:
         self, context: Context, port: Port, stream: Stream
     ) -> DeviceArray | GrowingOutput | Array:
         handle = context.handle
-        shape = tuple(handle.get_tensor_shape(port.name))
+        shape = tuple(handle.get_tensor_shape(port.tensor))
         output: DeviceArray | GrowingOutput | Array
         if -1 in shape:
             output = GrowingOutput(self._api, self.device, port.dtype, stream)
-            bound = handle.set_output_allocator(port.name, output.handle)
+            bound = handle.set_output_allocator(port.tensor, output.handle)
         elif port.on_host:
             output = np.empty(shape, port.dtype)
-            bound = handle.set_tensor_address(port.name, output.ctypes.data)
+            bound = handle.set_tensor_address(port.tensor, output.ctypes.data)
         else:
             output = DeviceArray.empty(self.device, port.dtype, shape, stream)
-            bound = handle.set_tensor_address(port.name, output.pointer)
+            bound = handle.set_tensor_address(port.tensor, output.pointer)
         if not bound:
             raise self._contexts.failure(f"does not give output '{port.name}'")
         return output
@@ -174,5 +174,5 @@ class TensorRTExecutable:
     def _finish(self, context: Context, port: Port, output: DeviceArray | GrowingOutput | Array) -> Value:
         if not isinstance(output, GrowingOutput):
             return output
-        context.handle.set_output_allocator(port.name, None)
+        context.handle.set_output_allocator(port.tensor, None)
         return output.array()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ class Port:
     """One input or output of an engine.
 
     Attributes:
-        name: of the tensor.
+        name: of the region's value.
+        tensor: what the engine calls it.
         dtype: of its elements.
         shape: sizes, -1 where open.
         on_host: whether TensorRT wants it in the host's memory: it decides about shapes.
@@ -40,6 +41,7 @@ class Port:
     """
 
     name: str
+    tensor: str
     dtype: np.dtype[np.generic]
     shape: Shape
     on_host: bool
@@ -61,10 +63,11 @@ def read_ports(api: Any, engine: Any) -> tuple[tuple[Port, ...], tuple[Port, ...
         shape = tuple(engine.get_tensor_shape(name))
         on_host = engine.get_tensor_location(name) == api.TensorLocation.HOST
         if engine.get_tensor_mode(name) == api.TensorIOMode.INPUT:
-            inputs.append(Port(name, dtype, shape, on_host, _ranges(engine, name, shape)))
+            inputs.append(Port(name, name, dtype, shape, on_host, _ranges(engine, name, shape)))
         else:
-            outputs.append(Port(name, dtype, shape, on_host))
-    return tuple(inputs), tuple(outputs)
+            outputs.append(Port(name, name, dtype, shape, on_host))
+    given = {port.name for port in outputs}
+    return tuple(_plain(port, given) for port in inputs), tuple(outputs)
 
 
 def choose_profile(inputs: Sequence[Port], shapes: Mapping[str, Shape]) -> int:
@@ -80,6 +83,12 @@ def choose_profile(inputs: Sequence[Port], shapes: Mapping[str, Shape]) -> int:
     if fitting:
         return min(fitting, key=lambda index: sum(_distance(p.ranges[index], shapes[p.name]) for p in inputs))
     raise _explain(inputs, shapes)
+
+
+def _plain(port: Port, given: Set[str]) -> Port:
+    """An input under its own name: the parser calls one that is handed through as an output ``__x``."""
+    name = port.name.removeprefix("__")
+    return replace(port, name=name) if name != port.name and name in given else port
 
 
 def _explain(inputs: Sequence[Port], shapes: Mapping[str, Shape]) -> FeedError:
