@@ -113,7 +113,8 @@ class _Widening:
                 node.attributes[name] = ir.AttrInt64(name, int(ir.DataType.FLOAT))
         for value in node.outputs:
             dtype = self._widen(value)
-            if dtype is None or (node.op_type in _EXACT and node.domain == ""):
+            omitted = not value.name and not value.uses()
+            if dtype is None or omitted or (node.op_type in _EXACT and node.domain == ""):
                 continue
             if isinstance(value.type, ir.TensorType):
                 self._round(node, value, dtype)
