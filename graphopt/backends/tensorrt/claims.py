@@ -25,6 +25,14 @@ LEGALIZED: frozenset[str] = frozenset(
         "QLinearMatMul",
         "QLinearConv",
         "com.microsoft::DynamicQuantizeLSTM",
+        "AffineGrid",
+        "BitwiseNot",
+        "CenterCropPad",
+        "Col2Im",
+        "DFT",
+        "NegativeLogLikelihoodLoss",
+        "SoftmaxCrossEntropyLoss",
+        "SwiGLU",
     }
 )
 """Operators the parser lacks and this backend's own passes rewrite ("domain::Op" outside the standard)."""

@@ -6,20 +6,28 @@
 """
 
 from graphopt.backends.tensorrt.legalize.carry_bytes_as_floats import CarryBytesAsFloats
+from graphopt.backends.tensorrt.legalize.complete_operands import CompleteOperands
+from graphopt.backends.tensorrt.legalize.drop_ceil_mode import DropCeilMode
 from graphopt.backends.tensorrt.legalize.drop_integer_casts import DropIntegerCasts
 from graphopt.backends.tensorrt.legalize.expand_quantized_lstm import ExpandQuantizedLstm
+from graphopt.backends.tensorrt.legalize.expand_standard_functions import ExpandStandardFunctions
 from graphopt.backends.tensorrt.legalize.fold_integer_bias import FoldIntegerBias
 from graphopt.backends.tensorrt.legalize.inline_bodies import InlineBodies
+from graphopt.backends.tensorrt.legalize.raise_ranks import RaiseRanks
 from graphopt.backends.tensorrt.legalize.spell_attention import SpellAttention
 from graphopt.backends.tensorrt.legalize.spell_dequantize_linear import SpellDequantizeLinear
 from graphopt.backends.tensorrt.legalize.spell_dynamic_quantization import SpellDynamicQuantization
 from graphopt.backends.tensorrt.legalize.spell_integer_matmuls import SpellIntegerMatmuls
+from graphopt.backends.tensorrt.legalize.spell_integer_steps import SpellIntegerSteps
 from graphopt.backends.tensorrt.legalize.spell_quantize_linear import SpellQuantizeLinear
+from graphopt.backends.tensorrt.legalize.spell_recurrent_layout import SpellRecurrentLayout
 from graphopt.backends.tensorrt.legalize.spell_silu import SpellSilu
+from graphopt.backends.tensorrt.legalize.spell_statistics import SpellStatistics
 from graphopt.pipeline.pass_base import Pass
 
 LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     InlineBodies,
+    ExpandStandardFunctions,
     ExpandQuantizedLstm,
     FoldIntegerBias,
     SpellDynamicQuantization,
@@ -29,5 +37,11 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     CarryBytesAsFloats,
     DropIntegerCasts,
     SpellAttention,
+    SpellStatistics,
+    SpellRecurrentLayout,
+    SpellIntegerSteps,
+    DropCeilMode,
+    RaiseRanks,
+    CompleteOperands,
     SpellSilu,
 )

@@ -1,0 +1,130 @@
+"""Spellings for TensorRT that rule proofs do not reach compute what they replace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.parser
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from graphopt.backends.tensorrt.legalize import LEGALIZE_PASSES
+from graphopt.driver.runners import evaluator
+from graphopt.pipeline.context import PassContext
+from graphopt.pipeline.manager import PassManager
+from tests.rules.proof import is_rounding
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+RNG = np.random.default_rng(3)
+
+
+def _floats(*shape: int) -> npt.NDArray[np.generic]:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+LENGTHS = np.asarray([6, 4], np.int64)
+QUERIES = {"q": _floats(2, 8, 4, 16), "k": _floats(2, 2, 6, 16), "n": LENGTHS}
+TRAINED = {name: 0.5 + np.abs(_floats(3)) for name in "sbmv"} | {"x": _floats(2, 3, 4)}
+TURNED = {"x": _floats(2, 5, 3), "w": _floats(2, 12, 3), "r": _floats(2, 12, 4), "h": _floats(2, 2, 4)}
+CELLS = TURNED | {"w": _floats(2, 16, 3), "r": _floats(2, 16, 4)}
+LABELS = {"x": _floats(3, 5), "t": np.asarray([0, 4, 2], np.int64)}
+
+BY_ORT = {
+    "ragged attention": (
+        """<ir_version: 11, opset_import: ["": 24]>
+        g (float[2,8,4,16] q, float[2,2,6,16] k, int64[2] n) => (float[2,8,4,16] y) {
+          y = Attention <is_causal = 1> (q, k, k, , , , n)
+        }""",
+        QUERIES,
+    ),
+    "running statistics": (
+        """<ir_version: 10, opset_import: ["": 23]>
+        g (float[2,3,4] x, float[3] s, float[3] b, float[3] m, float[3] v)
+            => (float[2,3,4] y, float[3] rm, float[3] rv) {
+          y, rm, rv = BatchNormalization <training_mode = 1, momentum = 0.75> (x, s, b, m, v)
+        }""",
+        TRAINED,
+    ),
+    "loss": (
+        """<ir_version: 10, opset_import: ["": 22]>
+        g (float[3,5] x, int64[3] t) => (float l, float[3,5] p) {
+          l, p = SoftmaxCrossEntropyLoss <reduction = "sum", ignore_index = 4> (x, t)
+        }""",
+        LABELS,
+    ),
+    "cropped and padded": (
+        """<ir_version: 10, opset_import: ["": 23]>
+        g (float[3,5] x) => (float[4,2] y) <int64[2] s = {4, 2}> {
+          y = CenterCropPad (x, s)
+        }""",
+        {"x": LABELS["x"]},
+    ),
+}
+BY_REFERENCE = {
+    "GRU, batch in front": (
+        """<ir_version: 10, opset_import: ["": 22]>
+        g (float[2,5,3] x, float[2,12,3] w, float[2,12,4] r, float[2,2,4] h)
+            => (float[2,5,2,4] y, float[2,2,4] s) {
+          y, s = GRU <hidden_size = 4, layout = 1, direction = "bidirectional"> (x, w, r, , , h)
+        }""",
+        TURNED,
+    ),
+    "LSTM, batch in front": (
+        """<ir_version: 10, opset_import: ["": 22]>
+        g (float[2,5,3] x, float[2,16,3] w, float[2,16,4] r, float[2,2,4] h)
+            => (float[2,5,2,4] y, float[2,2,4] c) {
+          y, , c = LSTM <hidden_size = 4, layout = 1, direction = "bidirectional"> (x, w, r, , , h, h)
+        }""",
+        CELLS,
+    ),
+    "grid": (
+        """<ir_version: 10, opset_import: ["": 20]>
+        g (float[2,2,3] t) => (float[2,5,6,2] y) <int64[4] s = {2, 3, 5, 6}> {
+          y = AffineGrid (t, s)
+        }""",
+        {"t": _floats(2, 2, 3)},
+    ),
+}
+
+
+def _legalised(proto: onnx.ModelProto) -> onnx.ModelProto:
+    model = ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+    context = PassContext(evaluate=evaluator())
+    assert any(
+        effect.modified for effect in PassManager(tuple(p() for p in LEGALIZE_PASSES)).run(model, context)
+    )
+    again = PassManager(tuple(p() for p in LEGALIZE_PASSES)).run(model, context)
+    assert not any(effect.modified for effect in again), "once is enough"
+    return ir.to_proto(model)
+
+
+def _by_ort(proto: onnx.ModelProto, feeds: Arrays) -> list[npt.NDArray[np.generic]]:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    found: list[npt.NDArray[np.generic]] = session.run(None, dict(feeds))
+    return found
+
+
+@pytest.mark.parametrize("name", BY_ORT)
+def test_spelling_by_onnx_runtime(name: str) -> None:
+    text, feeds = BY_ORT[name]
+    proto = onnx.parser.parse_model(text)
+    for before, after in zip(_by_ort(proto, feeds), _by_ort(_legalised(proto), feeds), strict=True):
+        assert is_rounding(before, after)
+
+
+@pytest.mark.parametrize("name", BY_REFERENCE)
+def test_spelling_by_the_reference(name: str) -> None:
+    """What ONNX Runtime has no kernel for before, or stumbles over."""
+    text, feeds = BY_REFERENCE[name]
+    proto = onnx.parser.parse_model(text)
+    expected = ReferenceEvaluator(proto).run(None, dict(feeds))
+    assert isinstance(expected, list)
+    for before, after in zip(expected, _by_ort(_legalised(proto), feeds), strict=True):
+        assert is_rounding(before, after)
