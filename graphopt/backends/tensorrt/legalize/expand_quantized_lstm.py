@@ -70,7 +70,7 @@ class ExpandQuantizedLstm(Pass):
             inline_functions(model, lambda call: call.domain == DOMAIN)
             del model.opset_imports[DOMAIN]
             for node in walk.nodes(model):
-                if any(value.type is None for value in node.outputs):
+                if any(value.type is None or value.shape is None for value in node.outputs):
                     infer_outputs(node, model.opset_imports.get(node.domain, 1))
         return expanded
 
@@ -127,7 +127,17 @@ def _call(model: ir.Model, node: ir.Node, names: Names) -> None:
         old.name = None
         old.replace_all_uses_with(value, replace_graph_outputs=True)
     graph.insert_before(node, call)
+    read = [value for value in node.inputs if value is not None]
     graph.remove(node, safe=True)
+    for value in read:
+        _drop_unused(value)
+
+
+def _drop_unused(value: ir.Value) -> None:
+    """Remove an initializer whose parts have taken its place."""
+    if value.uses() or value.is_graph_output() or value.is_graph_input() or value.graph is None:
+        return
+    value.graph.initializers.pop(value.name or "", None)
 
 
 def _operands(
