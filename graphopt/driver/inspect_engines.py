@@ -56,7 +56,7 @@ def _row(artifact: Artifact, region: RegionEntry) -> EngineRow:
         check_plan(facts, data)
     except ArtifactError as error:
         return replace(row, fault=error.message)
-    also = ["every card from sm_80 on"] if plan.ampere_or_later else []
+    also = [f"every card from sm_80 on that {TITLES[plan.module]} supports"] if plan.ampere_or_later else []
     also += [f"later versions of {TITLES[plan.module]}"] if plan.version_compatible else []
     return replace(
         row,

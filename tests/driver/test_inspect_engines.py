@@ -76,7 +76,10 @@ def test_a_packed_artifact_says_the_same(tmp_path: Path) -> None:
 def test_cards_and_versions_it_also_runs_on(tmp_path: Path) -> None:
     options = facts(hardware_compatible="ampere+", version_compatible=True, device="NVIDIA A10")
     (engine,) = inspect(write(tmp_path / "m.gopt", options=options)).engines
-    assert engine.also == ("every card from sm_80 on", "later versions of TensorRT-RTX")
+    assert engine.also == (
+        "every card from sm_80 on that TensorRT-RTX supports",
+        "later versions of TensorRT-RTX",
+    )
     assert engine.built_on == "NVIDIA A10"
 
 
