@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphopt.driver.placement_report import engine_rows, placement_rows
+from graphopt.driver.presence import absence
 from graphopt.report.record import CompileReport, Measurement, Source
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_REMARKS = 500
 """A report is for reading; `graphopt opt` prints every remark."""
+
+_VERDICT_KEYS = ("verdict", "mode", "factor", "ratio", "weak", "not_checkable", "notes")
 
 
 def compile_report(
@@ -68,7 +71,7 @@ def compile_report(
             "before": graph_view(before),
             "after": graph_view(after, provenance=_provenance(optimized.remarks)),
         },
-        next_command=_next_command(output, measurement, settled),
+        next_command=_next_command(output, measurement, settled, workshop),
     )
 
 
@@ -87,8 +90,9 @@ def artifact_details(report: CompileReport, settled: Settled) -> dict[str, Any]:
         "shipped": {"what": report.measurement.shipped, "reason": report.measurement.reason},
         "equality": None
         if verdict is None
-        else {key: verdict[key] for key in ("verdict", "mode", "factor", "ratio", "weak", "not_checkable")},
+        else {key: verdict[key] for key in _VERDICT_KEYS if key in verdict},
         "tuning_records": [],
+        **({} if report.precision is None else {"precision": report.precision}),
     }
 
 
@@ -177,7 +181,9 @@ def _sizes(artifact: Path, source: ModelSource) -> dict[str, int]:
     return sizes
 
 
-def _next_command(output: Path, measurement: Measurement, settled: Settled) -> str:
+def _next_command(output: Path, measurement: Measurement, settled: Settled, workshop: Workshop) -> str:
+    if workshop.builds_engines and absence(workshop.target):
+        return f"graphopt inspect {output}"
     if settled.dropped:
         return f"graphopt bisect {output}"
     if measurement.ratio is None:

@@ -27,6 +27,7 @@ def _no_gpu(target: Target) -> str:
     found = find_gpus()
     if any(gpu.architecture in target.architectures for gpu in found.gpus):
         return ""
-    wanted = " or ".join(target.architectures)
+    *others, last = target.architectures
+    wanted = f"{', '.join(others)} or {last}" if others else last
     here = ", ".join(f"{gpu.name} ({gpu.architecture})" for gpu in found.gpus)
     return f"no {wanted} GPU here" + (f", only {here}" if here else "")

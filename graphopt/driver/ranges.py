@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     Shapes = Sequence[str] | Mapping[str, Sequence[int | str]]
 
-_HINT = "give its shape with --shape, or its range with --min-shapes, --opt-shapes and --max-shapes"
-
 
 @dataclass(frozen=True)
 class Ranges:
@@ -90,8 +88,9 @@ def model_ranges(model: ir.Model, specs: Mapping[str, ShapeSpec]) -> Ranges:
                         f"'{dim}' of input {name!r} is given two ranges",
                         "inputs that share a dim's name must agree on it",
                     )
+    hint = _hint(model)
     open_inputs = {
-        value.name or "": _bound(value, sizes)
+        value.name or "": _bound(value, sizes, hint)
         for value in model.graph.inputs
         if not value.is_initializer() and (value.shape is None or not value.shape.is_static())
     }
@@ -152,9 +151,27 @@ def _shape_of(model: ir.Model, name: str) -> tuple[Any, ...]:
     raise UsageError(f"the model has no input {name!r}", f"its inputs: {names or 'none'}")
 
 
-def _bound(value: ir.Value, sizes: Mapping[str, tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+def _hint(model: ir.Model) -> str:
+    """The options that help, spelled for this model with sizes that are usual."""
+    from graphopt.driver.shapes import guess_dims
+
+    shapes = {
+        value.name or "": [
+            d if isinstance(d, int) else guess or 1
+            for d, guess in zip(value.shape or (), guesses, strict=True)
+        ]
+        for value in model.graph.inputs
+        if (guesses := guess_dims(model).get(value.name or "")) is not None
+    }
+    spelled = " ".join(f"--shape {name}:{'x'.join(map(str, dims))}" for name, dims in shapes.items())
+    return f"{spelled or '--shape NAME:DIMS'}, or a range with --min-shapes, --opt-shapes and --max-shapes"
+
+
+def _bound(
+    value: ir.Value, sizes: Mapping[str, tuple[int, int, int]], hint: str
+) -> list[tuple[int, int, int]]:
     if value.shape is None:
-        raise UsageError(f"input '{value.name}' has an unknown rank, and an engine needs its shape", _HINT)
+        raise UsageError(f"input '{value.name}' has an unknown rank, and an engine needs its shape", hint)
     found: list[tuple[int, int, int]] = []
     for axis, dim in enumerate(value.shape):
         if isinstance(dim, int):
@@ -163,7 +180,7 @@ def _bound(value: ir.Value, sizes: Mapping[str, tuple[int, int, int]]) -> list[t
         bound = _evaluated(dim, sizes)
         if bound is None:
             what = f"axis {axis} of input '{value.name}' is open"
-            raise UsageError(f"{what}, and an engine needs to know how large it may be", _HINT)
+            raise UsageError(f"{what}, and an engine needs to know how large it may be", hint)
         found.append(bound)
     return found
 

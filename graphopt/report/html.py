@@ -19,7 +19,14 @@ from graphopt.report import plots, words
 from graphopt.report.blocks import fold
 from graphopt.report.drawing import drawing, mark_changes
 from graphopt.report.record import CompileReport
-from graphopt.report.rows import equality_rows, memory_rows, operator_rows, pass_rows, remark_groups
+from graphopt.report.rows import (
+    equality_rows,
+    memory_rows,
+    operator_rows,
+    own_names,
+    pass_rows,
+    remark_groups,
+)
 
 if TYPE_CHECKING:
     import jinja2
@@ -40,6 +47,8 @@ def render(report: CompileReport) -> str:
             words=words,
             title=PurePath(report.source.path).name or "model",
             operators=operator_rows(report),
+            shared=any("share" in row for row in report.placement),
+            own_names=own_names,
             passes=pass_rows(report),
             outputs=equality_rows(report),
             remarks=remark_groups(report),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +125,12 @@ def remark_groups(report: CompileReport, *kinds: RemarkKind) -> list[RemarkGroup
 
 def _node(remark: Remark) -> str:
     return f"{remark.node} ({remark.rule})" if remark.rule and remark.node else remark.node
+
+
+def own_names(row: Json, nodes: Sequence[str]) -> list[str]:
+    """The person's own names of nodes that fell back, where the row knows them."""
+    sources: Mapping[str, Sequence[str]] = row.get("sources") or {}
+    return list(dict.fromkeys(name for node in nodes for name in sources.get(node) or (node,)))
 
 
 def equality_rows(report: CompileReport) -> list[Json]:

@@ -8,20 +8,19 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from graphopt.pipeline.records import RemarkKind
 from graphopt.report import words
+from graphopt.report.engine_section import engine_section
 from graphopt.report.record import CompileReport
-from graphopt.report.rows import equality_rows, operator_rows, pass_rows, remark_groups
+from graphopt.report.rows import equality_rows, operator_rows, own_names, pass_rows, remark_groups
+from graphopt.report.tables import MOST_ROWS, add_row, some, table_of
 
 _TONES = {
     "exact": "green", "rounding": "green", "semantic": "red", "faster": "green", "slower": "red",
     "same": "yellow", "optimised": "green", "input": "yellow",
 }  # fmt: skip
-_MOST_ROWS = 20
-_MOST_NODES = 3
 
 
 def render(report: CompileReport, console: Console) -> None:
@@ -36,6 +35,7 @@ def render(report: CompileReport, console: Console) -> None:
         ("Operators", _operators(report)),
         ("Passes", _passes(report)),
         ("Placement", _placement(report)),
+        ("Engines", engine_section(report)),
         ("Equality", _equality(report)),
         ("Speed", _speed(report)),
         ("Memory and size", _memory(report)),
@@ -66,14 +66,14 @@ def _operators(report: CompileReport) -> Iterator[RenderableType]:
     rows = operator_rows(report)
     if report.before is None or report.after is None:
         return
-    table = _table("operator", ">before", ">after", ">change")
+    table = table_of("operator", ">before", ">after", ">change")
     changed = [row for row in rows if row.before != row.after]
-    for row in changed[:_MOST_ROWS]:
-        _row(table, words.printable(row.name), *map(words.count, (row.before, row.after)), _step(row))
-    rest = changed[_MOST_ROWS:]
+    for row in changed[:MOST_ROWS]:
+        add_row(table, words.printable(row.name), *map(words.count, (row.before, row.after)), _step(row))
+    rest = changed[MOST_ROWS:]
     if rest:
         before, after = sum(r.before for r in rest), sum(r.after for r in rest)
-        _row(
+        add_row(
             table,
             f"{len(rest)} more",
             words.count(before),
@@ -84,7 +84,7 @@ def _operators(report: CompileReport) -> Iterator[RenderableType]:
     same = [row for row in rows if row.before == row.after]
     if same:
         total = sum(row.before for row in same)
-        _row(table, f"{len(same)} unchanged", words.count(total), words.count(total), "", style="dim")
+        add_row(table, f"{len(same)} unchanged", words.count(total), words.count(total), "", style="dim")
     x, y = report.before, report.after
     table.add_section()
     totals = (
@@ -98,7 +98,7 @@ def _operators(report: CompileReport) -> Iterator[RenderableType]:
         vague = word is words.scaled and max(x.uncounted, y.uncounted) * 2 > y.nodes
         if before_total and after_total and not vague:
             change = words.change(before_total, after_total)
-            _row(table, name, word(before_total), word(after_total), change, style="bold")
+            add_row(table, name, word(before_total), word(after_total), change, style="bold")
     yield table
     if report.shapes:
         yield Text(f"for {words.printable(words.shapes(report.shapes))}", style="dim")
@@ -114,10 +114,10 @@ def _passes(report: CompileReport) -> Iterator[RenderableType]:
     rows = pass_rows(report)
     active = [row for row in rows if row.changed and not row.dropped]
     if active:
-        table = _table("pass", ">nodes", ">weights", ">time", "rewrites")
+        table = table_of("pass", ">nodes", ">weights", ">time", "rewrites")
         for row in active:
             weights = ("+" if row.weight_bytes > 0 else "") + words.size(row.weight_bytes)
-            _row(
+            add_row(
                 table,
                 words.printable(row.text),
                 f"{row.nodes:+,d}" if row.nodes else "0",
@@ -140,8 +140,10 @@ def _placement(report: CompileReport) -> Iterator[RenderableType]:
         return
     timed = any(row.get("seconds") is not None for row in report.placement)
     reasoned = any(row.get("reason") for row in report.placement)
-    columns = ["backend", ">regions", ">nodes", ">FLOPs", *([">time"] if timed else [])]
-    table = _table(*columns, *(["why"] if reasoned else []))
+    shared = any("share" in row for row in report.placement)
+    columns = ["backend", ">regions", ">nodes", ">FLOPs", *([">share"] if shared else [])]
+    columns += [">time"] if timed else []
+    table = table_of(*columns, *(["why"] if reasoned else []))
     for row in report.placement:
         cells = [
             words.printable(row.get("backend", "")),
@@ -149,17 +151,15 @@ def _placement(report: CompileReport) -> Iterator[RenderableType]:
             words.count(row.get("nodes")),
             words.scaled(row.get("flops")),
         ]
+        shares = [words.share(row.get("share"))] if shared else []
         times = [words.seconds(row.get("seconds"))] if timed else []
-        _row(table, *cells, *times, *([words.printable(row.get("reason") or "")] if reasoned else []))
+        add_row(
+            table, *cells, *shares, *times, *([words.printable(row.get("reason") or "")] if reasoned else [])
+        )
     yield table
     for row in report.placement:
         for reason, nodes in (row.get("fell_back") or {}).items():
-            yield Text(f"{_some(nodes)} fell back: {words.printable(reason)}", style="yellow")
-
-
-def _some(nodes: list[str] | tuple[str, ...]) -> str:
-    names = ", ".join(words.printable(n) for n in nodes[:_MOST_NODES])
-    return names if len(nodes) <= _MOST_NODES else f"{names} and {len(nodes) - _MOST_NODES} more"
+            yield Text(f"{some(own_names(row, nodes))} fell back: {words.printable(reason)}", style="yellow")
 
 
 def _equality(report: CompileReport) -> Iterator[RenderableType]:
@@ -169,11 +169,11 @@ def _equality(report: CompileReport) -> Iterator[RenderableType]:
     verdict = str(report.equality.get("verdict", ""))
     sentence = words.printable(report.equality.get("sentence") or verdict)
     yield Text(sentence, style=_TONES.get(verdict, ""))
-    table = _table("output", "verdict", ">max |d|", ">rms d", ">of the floor", "remark")
+    table = table_of("output", "verdict", ">max |d|", ">rms d", ">of the floor", "remark")
     rows = equality_rows(report)
-    for row in rows[:_MOST_ROWS]:
+    for row in rows[:MOST_ROWS]:
         remark = row["reason"] or ("weak check: " + "; ".join(row["weak"]) if row["weak"] else "")
-        _row(
+        add_row(
             table,
             words.printable(row["name"]),
             Text(str(row["verdict"]), style=_TONES.get(str(row["verdict"]), "")),
@@ -183,8 +183,10 @@ def _equality(report: CompileReport) -> Iterator[RenderableType]:
             words.printable(remark),
         )
     yield table
-    if len(rows) > _MOST_ROWS:
-        yield Text(f"{len(rows) - _MOST_ROWS} more outputs in the JSON and the page", style="dim")
+    if len(rows) > MOST_ROWS:
+        yield Text(f"{len(rows) - MOST_ROWS} more outputs in the JSON and the page", style="dim")
+    for note in report.equality.get("notes", ()):
+        yield Text(words.printable(note), style="dim")
     for name in report.equality.get("not_checkable", ()):
         yield Text(
             f"{words.printable(name)} cannot be checked: it differs between two runs of the original",
@@ -195,17 +197,18 @@ def _equality(report: CompileReport) -> Iterator[RenderableType]:
 def _speed(report: CompileReport) -> Iterator[RenderableType]:
     ratio = report.measurement.ratio
     if not ratio:
-        yield Text("not measured", style="dim")
+        said = report.measurement.reason
+        yield Text(words.printable(said if said.startswith("not measured") else "not measured"), style="dim")
         return
     yield Text(words.speed(ratio), style=_TONES[words.speed_verdict(ratio)])
     conditions = _conditions(report.measurement.conditions)
     if conditions:
         yield Text(conditions, style="dim")
     if report.measurement.ablation:
-        table = _table("without this pass", ">ratio", ">95 % interval", "")
+        table = table_of("without this pass", ">ratio", ">95 % interval", "")
         for row in report.measurement.ablation:
             kind = words.speed_verdict(row.ratio)
-            _row(
+            add_row(
                 table,
                 words.printable(row.pass_text),
                 Text(words.ratio(row.ratio["median"]), style=_TONES[kind]),
@@ -237,8 +240,8 @@ def _memory(report: CompileReport) -> Iterator[RenderableType]:
 
 def _warnings(report: CompileReport) -> Iterator[RenderableType]:
     groups = remark_groups(report, RemarkKind.WARNING)
-    for group in groups[:_MOST_ROWS]:
-        where = f" ({_some(group.nodes)})" if group.nodes else ""
+    for group in groups[:MOST_ROWS]:
+        where = f" ({some(group.nodes)})" if group.nodes else ""
         text = f"{group.pass_name}: {words.printable(group.reason)}{where}"
         yield Text(text, style="yellow")
     missed = sum(len(group.nodes) or 1 for group in remark_groups(report, RemarkKind.MISSED))
@@ -251,22 +254,3 @@ def _shipped(report: CompileReport) -> Text:
     shipped = report.measurement.shipped
     what = "Shipped the optimised model" if shipped == "optimised" else "Shipped the model as it came in"
     return Text.assemble((what, f"bold {_TONES[shipped]}"), f": {words.printable(report.measurement.reason)}")
-
-
-def _row(table: Table, *cells: str | Text, style: str = "") -> None:
-    """Add a row of plain text: rich would read markup in a str, and a hostile name could hold some."""
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
-
-
-def _table(*columns: str) -> Table:
-    """A table without borders; a leading ``>`` aligns a column to the right."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in columns:
-        right = column.startswith(">")
-        table.add_column(
-            column.removeprefix(">"),
-            justify="right" if right else "left",
-            no_wrap=right,
-            overflow="fold",
-        )
-    return table

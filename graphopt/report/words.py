@@ -59,6 +59,11 @@ def ratio(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}x" if value < 10 else f"{value:.1f}x"  # noqa: RUF001
 
 
+def share(value: float | None) -> str:
+    """A part of the whole: ``98.3 %``; a dash when unknown."""
+    return "–" if value is None else f"{100 * value:.4g} %"  # noqa: RUF001
+
+
 def small(value: float | None) -> str:
     """A difference or a floor in three significant digits; ``inf`` where JSON could not say so."""
     return "inf" if value is None else f"{value:.3g}"
