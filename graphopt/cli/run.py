@@ -17,7 +17,9 @@ from graphopt.cli.output import print_json, table
 @o.threads_option
 @click.option("--print-time", is_flag=True, help="Print how long a run takes.")
 @click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Runs to time.")
-@click.option("--fallback", is_flag=True, help="Let ONNX Runtime take regions whose backend is missing here.")
+@click.option("--fallback", is_flag=True, help="Run on ONNX Runtime where a backend or GPU is missing.")
+@click.option("--device", type=click.IntRange(min=0), default=0, show_default=True, help="Number of the GPU.")
+@click.option("--cuda-graph", is_flag=True, help="Launch the GPU's work as one recorded graph.")
 @o.json_option
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def run(
@@ -28,6 +30,8 @@ def run(
     print_time: bool,
     repeat: int,
     fallback: bool,
+    device: int,
+    cuda_graph: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -39,7 +43,16 @@ def run(
     from graphopt.driver.run import run as run_artifact
 
     timed = repeat if print_time or repeat > 1 else 0
-    done = run_artifact(artifact, inputs, outputs=outputs, threads=threads, fallback=fallback, repeat=timed)
+    done = run_artifact(
+        artifact,
+        inputs,
+        outputs=outputs,
+        threads=threads,
+        fallback=fallback,
+        repeat=timed,
+        device=device,
+        cuda_graph=cuda_graph,
+    )
     if as_json:
         print_json(done.to_json())
         return

@@ -57,6 +57,8 @@ def run(
     threads: int | None = None,
     fallback: bool = False,
     repeat: int = 0,
+    device: int = 0,
+    cuda_graph: bool = False,
 ) -> RunResult:
     """Run an artifact on the arrays of an ``.npz`` file.
 
@@ -67,6 +69,8 @@ def run(
         threads: of the session; None for what affinity and the container allow.
         fallback: let ONNX Runtime take regions whose own backend is missing here.
         repeat: how many more calls to time.
+        device: number of the GPU, for an artifact that runs on one.
+        cuda_graph: launch the GPU's work as one recorded graph.
 
     Raises:
         ArtifactError, BackendError, FeedError: it cannot be opened, fed or run, or ``outputs`` not written.
@@ -78,7 +82,7 @@ def run(
     from graphopt.runtime.session import load
 
     feeds = load_feeds(inputs) if inputs is not None else {}
-    session = load(artifact, threads=threads, fallback=fallback)
+    session = load(artifact, threads=threads, fallback=fallback, device=device, cuda_graph=cuda_graph)
     results = flatten_outputs(session.run(feeds))
     if outputs is not None:
         save_outputs(outputs, results)
