@@ -105,14 +105,14 @@ class DeviceArray:
             self._owner.used_on(handle)
 
     def use_on(self, stream: Stream) -> None:
-        """Let later work on ``stream`` find the values, and the memory outlive that work."""
+        """Let later work on ``stream`` find the values, and the memory outlive that work.
+
+        Memory somebody else owns does so only while this array is held (see ``Stream.hold``).
+        """
         if stream is self._stream:
             return
         stream.wait(self._ready or self._stream.record())
-        if isinstance(self._owner, DeviceBuffer):
-            self._owner.used_on(stream.handle)
-        else:
-            stream.hold(stream.record(), self._owner)
+        self.read_by(stream.handle)
 
     def numpy(self) -> Array:
         """The values in memory of the host; waits until they are there."""

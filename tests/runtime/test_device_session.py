@@ -201,6 +201,7 @@ def test_many_threads_share_one_session(kind, request, gpu):
     session = load(path)
     wanted = {seed: expected(model, feeds(seed + 1, seed % 2 == 0, seed)) for seed in range(6)}
     wrong = []
+
     def work(seed):
         try:
             for _ in range(5):

@@ -49,6 +49,8 @@ def test_running_an_artifact_imports_no_compiler_room(single):
     loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
     assert "onnxruntime" in loaded
     assert not loaded & {*HEAVY, *(f"graphopt.{room}" for room in ROOMS)}
+    gpu = ("cuda", "tensorrt", "tensorrt_rtx", "graphopt.backends.cuda", "graphopt.runtime.device_schedule")
+    assert not loaded & set(gpu)
     writers = {"graphopt.artifact.writer", "graphopt.backends.base", "graphopt.backends.onnxruntime.backend"}
     assert not loaded & writers
 

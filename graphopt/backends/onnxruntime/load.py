@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from graphopt.backends.executable import WEIGHTS_NAME, Array, RegionBlob, TensorInfo
+from graphopt.backends.executable import WEIGHTS_NAME, Array, Executable, RegionBlob, TensorInfo
+from graphopt.backends.onnxruntime.cuda import CudaProvider, find_provider, open_on_gpu
 from graphopt.backends.onnxruntime.session import (
     explain_failure,
     new_options,
@@ -19,8 +20,11 @@ from graphopt.backends.onnxruntime.values import run_function
 from graphopt.errors import ArtifactError, FeedError
 
 
-def load(blob: RegionBlob) -> OnnxRuntimeExecutable:
+def load(blob: RegionBlob) -> Executable:
     """Open a region. In a folder its weights are mapped, from a packed file they are copied once.
+
+    A region of an artifact for a GPU runs there where ONNX Runtime has its provider for it, else on the
+    CPU, which its ``notices`` say.
 
     Raises:
         BackendError: onnxruntime is missing or too old for the region.
@@ -41,11 +45,27 @@ def load(blob: RegionBlob) -> OnnxRuntimeExecutable:
         options.add_external_initializers_from_files_in_memory(
             [WEIGHTS_NAME], [blob.weights], [blob.weights.nbytes]
         )
-    return OnnxRuntimeExecutable(open_session(bytes(blob.data), options))
+    if blob.target.get("kind") != "cuda":
+        return OnnxRuntimeExecutable(open_session(bytes(blob.data), options))
+    # Engines before and after it want the cores, and every region has a pool of its own.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    provider = find_provider(blob.device)
+    if isinstance(provider, CudaProvider) and (found := open_on_gpu(bytes(blob.data), options, provider)):
+        return found
+    on_cpu = OnnxRuntimeExecutable(open_session(bytes(blob.data), options))
+    reason = provider if isinstance(provider, str) else "its CUDA provider does not load"
+    on_cpu.notices = (f"onnxruntime's regions run on the CPU: {reason}",)
+    return on_cpu
 
 
 class OnnxRuntimeExecutable:
-    """An open session. ``run`` is thread-safe and releases the GIL while it computes."""
+    """An open session. ``run`` is thread-safe and releases the GIL while it computes.
+
+    Attributes:
+        inputs: what it takes.
+        outputs: what it gives.
+        notices: what a person should know about running it here.
+    """
 
     def __init__(self, session: Any) -> None:
         """``session`` is onnxruntime's compiled one (see ``open_session``)."""
@@ -54,6 +74,7 @@ class OnnxRuntimeExecutable:
         self._run = run_function(session, self.inputs, self.outputs)
         self._names = [info.name for info in self.outputs]
         self._num_inputs = len(self.inputs)
+        self.notices: tuple[str, ...] = ()
         self._only_tensors = not any("(" in info.dtype for info in self.inputs)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

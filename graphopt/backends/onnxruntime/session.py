@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphopt.backends.executable import Array, TensorInfo
+from graphopt.backends.executable import TensorInfo
 from graphopt.backends.feed_check import explain_feeds
 from graphopt.backends.onnxruntime.messages import one_line
 from graphopt.errors import BackendError, GraphoptError
@@ -70,14 +70,19 @@ def open_session(model: bytes, options: Any) -> Any:
     The returned object is the compiled one: its ``run(names, feeds, None)`` releases the GIL and
     skips the Python wrapper around it.
     """
+    session = open_wrapped(model, options, ["CPUExecutionProvider"])
+    return getattr(session, "_sess", session)
+
+
+def open_wrapped(model: bytes, options: Any, providers: Sequence[object]) -> Any:
+    """The same as the Python object around it, on any execution providers; raises BackendError."""
     ort = import_onnxruntime()
     try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
     except MemoryError:
         raise
     except Exception as error:
         raise BackendError(f"onnxruntime refuses the model: {one_line(error)}") from error
-    return getattr(session, "_sess", session)
 
 
 def session_inputs(session: Any) -> tuple[TensorInfo, ...]:
@@ -92,12 +97,15 @@ def session_outputs(session: Any) -> tuple[TensorInfo, ...]:
 
 
 def explain_failure(
-    error: Exception, inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]
+    error: Exception,
+    inputs: Sequence[TensorInfo],
+    feeds: Mapping[str, Any],
+    *,
+    device_arrays: bool = False,
 ) -> GraphoptError:
     """The exception to raise instead of what a run raised: the feeds' fault, or the backend's."""
-    return explain_feeds(inputs, feeds, symbols=True) or BackendError(
-        f"onnxruntime failed: {one_line(error)}"
-    )
+    found = explain_feeds(inputs, feeds, symbols=True, device_arrays=device_arrays)
+    return found or BackendError(f"onnxruntime failed: {one_line(error)}")
 
 
 def _info(arg: Any, optional: bool = False) -> TensorInfo:

@@ -2,8 +2,10 @@
 
 Its "GPU memory" is memory of the host. Work on a stream is done at the last possible moment: when somebody
 waits for it. New memory and memory given back is full of 0xFF, so that whoever reads too early, too late or
-elsewhere computes with NaN. Addresses that belong to nothing are an illegal access, reported at the next wait.
+elsewhere computes with NaN. An address that belongs to nothing is an illegal access, told at the next wait.
 """
+
+# ruff: noqa: N801, N802, N815 - the names are those of the bindings
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ _POISON = 0xFF
 SUCCESS, OUT_OF_MEMORY, NO_DEVICE, NOT_READY, ILLEGAL, CAPTURING = 0, 2, 100, 600, 700, 900
 
 
-class cudaError_t(IntEnum):  # noqa: N801 - the bindings' names, here and below
+class cudaError_t(IntEnum):
     cudaSuccess = 0
     cudaErrorMemoryAllocation = 2
     cudaErrorInsufficientDriver = 35
@@ -271,7 +273,8 @@ class FakeCuda:
     # ---- graphs
 
     def cudaStreamBeginCapture(self, stream, mode):
-        self.streams[stream].capturing = []
+        if "cudaStreamBeginCapture" not in self.failing:
+            self.streams[stream].capturing = []
         return self._answer("cudaStreamBeginCapture")
 
     def cudaStreamEndCapture(self, stream):

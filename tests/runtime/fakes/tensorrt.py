@@ -1,4 +1,4 @@
-"""A TensorRT without a GPU: its engines are computed by ONNX Runtime, on the streams of the fake CUDA runtime.
+"""A TensorRT without a GPU: ONNX Runtime computes its engines, on the streams of the fake CUDA runtime.
 
 A plan is a header in JSON and an ONNX model. What a real context would refuse, this one refuses; what a real
 GPU would only get wrong (a context on two streams at once, an address that is not aligned) it asserts.
