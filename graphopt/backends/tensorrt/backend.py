@@ -12,7 +12,7 @@ from graphopt.backends.base import Available, Blob, BuildOptions, Claim, RegionR
 from graphopt.backends.tensorrt.architectures import can_claim, library_for
 from graphopt.backends.tensorrt.builder import shared_builder
 from graphopt.backends.tensorrt.claims import claim, misread
-from graphopt.backends.tensorrt.files import RegionFiles, region_files
+from graphopt.backends.tensorrt.files import RegionFiles, model_outputs, region_files
 from graphopt.backends.tensorrt.key import digest, plan_key
 from graphopt.backends.tensorrt.legalize import LEGALIZE_PASSES
 from graphopt.backends.tensorrt.module import FIXES, libraries
@@ -67,17 +67,22 @@ class TensorRTBackend:
             UsageError: an option that TensorRT does not have.
             BackendError: TensorRT cannot be started.
         """
+        import onnx
+
         architectures = options.target.architectures
         library = library_for(architectures, options.engine.hardware_compatible)
         if reasons := misread(region):
             raise RegionRefused("TensorRT would read some nodes as something else", reasons=reasons)
         with region_files(region) as files:
             plan = files.folder / "engine.plan"
-            request = BuildRequest(library.name, str(files.model), str(plan), architectures, options.engine)
+            model = onnx.load_model_from_string(files.data)
+            request = BuildRequest(
+                library.name, str(files.model), str(plan), architectures, options.engine, model_outputs(model)
+            )
             try:
                 reply = shared_builder().build(request)
             except BuildRefused as refused:
-                reasons = _explain(refused, files, request)
+                reasons = _explain(refused, model, files, request)
                 message = f"{library.title} refuses the region: {refused.message}"
                 raise RegionRefused(message, reasons=reasons) from refused
             data = plan.read_bytes()
@@ -88,20 +93,20 @@ class TensorRTBackend:
 BACKEND = TensorRTBackend()
 
 
-def _explain(refused: BuildRefused, files: RegionFiles, request: BuildRequest) -> dict[str, str]:
+def _explain(
+    refused: BuildRefused, model: onnx.ModelProto, files: RegionFiles, request: BuildRequest
+) -> dict[str, str]:
     """Which nodes of the region are refused, found by handing TensorRT parts of it."""
-    import onnx
 
     def attempt(part: onnx.ModelProto, plan: str) -> BuildRefused | None:
         # Beside the region's own model: the weights are the same file.
         path = files.folder / "part.onnx"
         path.write_bytes(part.SerializeToString())
         try:
-            shared_builder().build(replace(request, model=str(path), plan=plan))
+            shared_builder().build(replace(request, model=str(path), plan=plan, outputs=model_outputs(part)))
         except BuildRefused as again:
             return again
         return None
 
-    model = onnx.load_model_from_string(files.data)
     plan = str(files.folder / "part.plan")
     return refused_nodes(model, refused, lambda part: attempt(part, ""), lambda part: attempt(part, plan))

@@ -10,7 +10,7 @@ from graphopt.backends.tensorrt.architectures import gpus_here
 from graphopt.backends.tensorrt.config import configure
 from graphopt.backends.tensorrt.logger import ERROR, readable
 from graphopt.backends.tensorrt.module import Library, find_library
-from graphopt.backends.tensorrt.parse import Parsing, parse
+from graphopt.backends.tensorrt.parse import Parsing, check_outputs, describe, parse
 from graphopt.backends.tensorrt.request import BuildRefused, BuildReply, BuildRequest
 from graphopt.backends.tensorrt.timing_cache import TimingCache
 
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 _ABOUT_OPTIONS = re.compile(r"within workspace limit|\bprofile\b", re.IGNORECASE)
 """What TensorRT says when a network does not go with what was asked for, whichever node it is at."""
-
-_DTYPES = {
-    "FLOAT": "float32",
-    "HALF": "float16",
-    "BF16": "bfloat16",
-    "FP8": "float8e4m3fn",
-    "FP4": "float4e2m1",
-}
 
 
 def build(request: BuildRequest) -> BuildReply:
@@ -38,6 +30,7 @@ def build(request: BuildRequest) -> BuildReply:
     """
     library = find_library(request.library)
     parsing = parse(library, request.model)
+    check_outputs(parsing, request.outputs)
     if not request.plan:
         return BuildReply(notes=parsing.log.notes())
     config = configure(library, parsing, request.architectures, request.options)
@@ -90,17 +83,11 @@ def _facts(library: Library, parsing: Parsing, config: api.Config, request: Buil
         ),
         "builder_level": int(config.builder_optimization_level),
         "tf32": tf32 is not None and bool(config.get_flag(tf32)),
-        "inputs": [_tensor(network.get_input(index)) for index in range(network.num_inputs)],
-        "outputs": [_tensor(network.get_output(index)) for index in range(network.num_outputs)],
+        "inputs": [describe(network.get_input(index)) for index in range(network.num_inputs)],
+        "outputs": [describe(network.get_output(index)) for index in range(network.num_outputs)],
         "layers": int(network.num_layers),
         "scratch_bytes": log.number(r"Max Scratch Memory: (\d+) bytes") or 0,
         "activation_bytes": log.number(r"Total Activation Memory: (\d+) bytes") or 0,
         "target_capabilities": log.number(r"Number of target compute capabilities: (\d+)") or 0,
         "weight_bytes": log.number(r"Total Weights Memory: (\d+) bytes") or 0,
     }
-
-
-def _tensor(tensor: api.Tensor) -> dict[str, Any]:
-    dtype = re.sub(r".*\.", "", str(getattr(tensor.dtype, "name", tensor.dtype)))
-    shape = [int(size) for size in tensor.shape]
-    return {"name": str(tensor.name), "dtype": _DTYPES.get(dtype, dtype.lower()), "shape": shape}

@@ -103,7 +103,8 @@ def _add_profiles(parsing: Parsing, config: api.Config, options: EngineOptions) 
     for ranges in options.profiles:
         profile = parsing.builder.create_optimization_profile()
         for tensor in open_inputs:
-            shapes = ranges.get(tensor.name)
+            # The parser renames an input that is returned as it is, and copies it into the output.
+            shapes = ranges.get(tensor.name) or ranges.get(tensor.name.removeprefix("__"))
             if shapes is None:
                 raise BuildRefused(f"input '{tensor.name}' has open dims and no range of shapes", "options")
             profile.set_shape(tensor.name, shapes.least, shapes.usual, shapes.most)

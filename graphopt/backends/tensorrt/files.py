@@ -8,15 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import onnx_ir as ir
 
 from graphopt.backends.flatten import flatten
 from graphopt.backends.serialize import serialize
+from graphopt.backends.tensorrt.request import Output
+
+if TYPE_CHECKING:
+    import onnx
 
 _WEIGHTS = "weights.bin"
 _ALIGNMENT = 64
+_SPELLED = {ir.DataType.FLOAT: "float32", ir.DataType.DOUBLE: "float64"}
 _EXTERNAL = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.INT8})
 """Dtypes that take whole bytes and that large weights have; others stay in the protobuf."""
 
@@ -36,6 +41,19 @@ class RegionFiles:
     data: bytes
     model: Path
     digest: str
+
+
+def model_outputs(model: onnx.ModelProto) -> tuple[Output, ...]:
+    """What a model returns, where its dtype and rank are written down."""
+    found: list[Output] = []
+    for value in model.graph.output:
+        kind = value.type.tensor_type
+        if kind.HasField("shape"):
+            sizes = (dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim)
+            dtype = ir.DataType(kind.elem_type)
+            name = _SPELLED.get(dtype, dtype.name.lower())
+            found.append(Output(value.name, name, tuple(sizes)))
+    return tuple(found)
 
 
 class _Weights:

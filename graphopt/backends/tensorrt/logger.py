@@ -17,6 +17,8 @@ _ROUTINE = (
     "Make sure input",  # what dtypes bindings have is written in the artifact
     "Make sure output",
     "is unused or used only at compile-time",  # Shape of an input: no bytes are read
+    "Unused Input",
+    "was provided with non-empty data",  # of no elements: the parser's own placeholder
 )
 _KEPT = "Number of target compute capabilities"
 """The one line of the finest level, of thousands, that facts are read from."""
@@ -88,4 +90,7 @@ def readable(text: str) -> str:
     line = re.sub(r"\s*\(?In \w+ at \S+\.(?:cpp|h|hpp|cu):\d+\)?", "", line)
     line = re.sub(r"\[?\b\w+\.(?:cpp|h|hpp|cu)(?:::\w+)*(?:::|:\s?)\d+(?:: \w+)?\]?:?\s*", "", line)
     line = re.sub(r"^I\w+::\w+: (?:Error Code \d+: )?", "", line)
+    # "API Usage Error (what it is about. In …": the bracket was closed behind the path.
+    if line.count("(") > line.count(")") and (found := re.match(r"[\w ]+ \((.+)$", line)):
+        line = found[1]
     return " ".join(line.split())

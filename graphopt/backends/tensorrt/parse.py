@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphopt.backends.tensorrt.logger import ERROR, Log, log_of, readable
 from graphopt.backends.tensorrt.module import TITLES, Library
-from graphopt.backends.tensorrt.request import BuildRefused
+from graphopt.backends.tensorrt.request import BuildRefused, Output
 from graphopt.errors import BackendError
 
 if TYPE_CHECKING:
     from graphopt.backends.tensorrt import api
+
+_DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "FP8": "float8e4m3fn",
+    "FP4": "float4e2m1",
+}
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,35 @@ def parse(library: Library, path: str) -> Parsing:
     said += map(readable, parsing.log.texts(ERROR))
     message = next(filter(None, said), "no reason given")
     raise BuildRefused(message, "parse", reasons=reasons, indices=indices)
+
+
+def check_outputs(parsing: Parsing, expected: Sequence[Output]) -> None:
+    """Refuse a network that does not return what ONNX says the model returns.
+
+    Raises:
+        BuildRefused: an output has another dtype, rank or size: the parser reads some node differently.
+    """
+    network = parsing.network
+    found = {one["name"]: one for one in map(describe, map(network.get_output, range(network.num_outputs)))}
+    for output in expected:
+        one = found.get(output.name)
+        if one is None:
+            raise BuildRefused(f"output '{output.name}' is missing in the network", "parse")
+        sizes = zip(one["shape"], output.shape, strict=False)
+        same_shape = len(one["shape"]) == len(output.shape) and all(a == b or min(a, b) < 0 for a, b in sizes)
+        if one["dtype"] != output.dtype or not same_shape:
+            raise BuildRefused(
+                f"the parser reads the node as another: '{output.name}' is {one['dtype']}{one['shape']}"
+                f" instead of {output.dtype}{list(output.shape)}",
+                "parse",
+            )
+
+
+def describe(tensor: api.Tensor) -> dict[str, Any]:
+    """Name, dtype and shape of a network's input or output, as plain JSON; -1 for an open dim."""
+    dtype = str(getattr(tensor.dtype, "name", tensor.dtype)).rpartition(".")[2]
+    shape = [int(size) for size in tensor.shape]
+    return {"name": str(tensor.name), "dtype": _DTYPES.get(dtype, dtype.lower()), "shape": shape}
 
 
 def _words(library: Library, error: api.ParserError) -> str:

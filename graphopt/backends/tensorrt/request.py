@@ -14,6 +14,21 @@ did not live to answer."""
 
 
 @dataclass(frozen=True)
+class Output:
+    """What a model returns, according to ONNX.
+
+    Attributes:
+        name: of the output.
+        dtype: ``float32``, ``int64`` …
+        shape: -1 for a size that is not known.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class BuildRequest:
     """One engine to build.
 
@@ -23,6 +38,8 @@ class BuildRequest:
         plan: path the engine is written to; empty to parse only.
         architectures: ("sm_86", …).
         options: of the engine.
+        outputs: what the network must return, as far as it is known: a parser that reads an operator as
+            another gives itself away.
     """
 
     library: str
@@ -30,6 +47,7 @@ class BuildRequest:
     plan: str
     architectures: tuple[str, ...]
     options: EngineOptions
+    outputs: tuple[Output, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The request as plain JSON types."""
@@ -52,6 +70,7 @@ class BuildRequest:
             value["plan"],
             tuple(value["architectures"]),
             EngineOptions(**options),
+            tuple(Output(one["name"], one["dtype"], tuple(one["shape"])) for one in value["outputs"]),
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 from graphopt.backends.engine_options import EngineOptions, ShapeRange
 from graphopt.backends.tensorrt import builder as builder_module
 from graphopt.backends.tensorrt.builder import Builder
-from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest
+from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest, Output
 from graphopt.errors import BackendError, UsageError
 from tests.backends.tensorrt.models import PERCEPTRON, model
 
@@ -51,7 +51,8 @@ def test_a_request_survives_the_way_there():
     options = EngineOptions(
         profiles=(profile,), workspace_bytes=7, builder_level=1, timing_cache="t", tf32=True
     )
-    request = BuildRequest("tensorrt", "m", "p", ("sm_86", "sm_89"), options)
+    outputs = (Output("y", "float32", (1, -1)), Output("z", "bool", ()))
+    request = BuildRequest("tensorrt", "m", "p", ("sm_86", "sm_89"), options, outputs)
     assert BuildRequest.from_json(request.to_json()) == request
     assert BuildRequest.from_json(REQUEST.to_json()) == REQUEST
 

@@ -6,7 +6,7 @@ from graphopt.backends.engine_options import EngineOptions, ShapeRange
 from graphopt.backends.tensorrt import architectures
 from graphopt.backends.tensorrt import build as build_module
 from graphopt.backends.tensorrt.build import build
-from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest
+from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest, Output
 from graphopt.errors import BackendError, UsageError
 from graphopt.targets.cuda import Gpu
 from tests.backends.tensorrt.fake_library import (
@@ -25,13 +25,15 @@ H100 = Gpu("NVIDIA H100 80GB HBM3", "sm_90", 80 << 30, "580.95")
 def run(request, monkeypatch, tmp_path):
     """``run(network, **options)`` builds with a TensorRT of each version: (reply, its configuration)."""
 
-    def of(network=None, plan=b"engine", **options):
+    def of(network=None, plan=b"engine", outputs=(), **options):
         library, builders = fake_tensorrt(request.param, network=network, plan=plan)
         monkeypatch.setattr(build_module, "find_library", lambda name: library)
         monkeypatch.setattr(build_module, "gpus_here", lambda: (H100,))
         monkeypatch.setattr(architectures, "gpus_here", lambda: (H100,))
         path = tmp_path / "plan"
-        reply = build(BuildRequest("tensorrt", "model", str(path), ("sm_90",), EngineOptions(**options)))
+        reply = build(
+            BuildRequest("tensorrt", "model", str(path), ("sm_90",), EngineOptions(**options), outputs)
+        )
         assert path.read_bytes() == plan
         return reply, builders[0]
 
@@ -114,3 +116,22 @@ def test_a_driver_that_is_missing_is_one_line(monkeypatch):
         BackendError, match=r"TensorRT 11\.4\.0\.106 cannot be started: .*nullptr \(graphopt doc"
     ):
         build(BuildRequest("tensorrt", "model", "", ("sm_90",), EngineOptions()))
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        (Output("z", "float32", (1, 4)), "output 'z' is missing in the network"),
+        (Output("y", "int64", (1, 4)), r"'y' is float32\[1, 4\] instead of int64\[1, 4\]"),
+        (Output("y", "float32", (1, 5)), r"instead of float32\[1, 5\]"),
+        (Output("y", "float32", (1, 4, 1)), r"instead of float32\[1, 4, 1\]"),
+    ],
+)
+def test_a_network_that_returns_something_else_is_refused(run, output, why):
+    with pytest.raises(BuildRefused, match=why) as refused:
+        run(outputs=(output,))
+    assert refused.value.stage == "parse"
+
+
+def test_sizes_that_are_not_known_are_not_compared(run):
+    run(outputs=(Output("y", "float32", (-1, 4)),))

@@ -101,6 +101,19 @@ def test_unsigned_quantisation_never_reaches_the_parser():
     assert sorted(found) == ["the_q", "the_y"]
 
 
+def test_an_operator_the_parser_reads_as_another_gives_itself_away():
+    # It takes no notice of layout = 1: batch and time are exchanged.
+    found = reasons(
+        """g (float[3, 5, 2] x, float[1, 18, 2] w1, float[1, 18, 6] w2) => (float[3, 5, 1, 6] y, float[3, 1, 6] h)
+        {
+          r = Relu(x)
+          y, h = GRU <hidden_size = 6, layout = 1> (r, w1, w2)
+        }"""
+    )
+    assert sorted(found) == ["the_y"]
+    assert found["the_y"].startswith("the parser reads the node as another: ")
+
+
 CHAIN = """g (float[4] x) => (float[4] v9) {
   v0 = Relu(x)
   v1 = Relu(v0)
