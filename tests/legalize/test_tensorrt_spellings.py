@@ -82,6 +82,13 @@ BY_REFERENCE = {
         }""",
         CELLS,
     ),
+    "back to a real signal": (
+        """<ir_version: 10, opset_import: ["": 20]>
+        g (float[2,5,2] x) => (float[2,8,1] y) {
+          y = DFT <onesided = 1, inverse = 1> (x)
+        }""",
+        {"x": _floats(2, 5, 2)},
+    ),
     "grid": (
         """<ir_version: 10, opset_import: ["": 20]>
         g (float[2,2,3] t) => (float[2,5,6,2] y) <int64[4] s = {2, 3, 5, 6}> {

@@ -13,14 +13,20 @@ from graphopt.backends.tensorrt.legalize.expand_quantized_lstm import ExpandQuan
 from graphopt.backends.tensorrt.legalize.expand_standard_functions import ExpandStandardFunctions
 from graphopt.backends.tensorrt.legalize.fold_integer_bias import FoldIntegerBias
 from graphopt.backends.tensorrt.legalize.inline_bodies import InlineBodies
+from graphopt.backends.tensorrt.legalize.multiply_as_integers import MultiplyAsIntegers
 from graphopt.backends.tensorrt.legalize.raise_ranks import RaiseRanks
+from graphopt.backends.tensorrt.legalize.spell_affine_grid import SpellAffineGrid
 from graphopt.backends.tensorrt.legalize.spell_attention import SpellAttention
+from graphopt.backends.tensorrt.legalize.spell_col2im import SpellCol2im
 from graphopt.backends.tensorrt.legalize.spell_dequantize_linear import SpellDequantizeLinear
+from graphopt.backends.tensorrt.legalize.spell_dft import SpellDft
 from graphopt.backends.tensorrt.legalize.spell_dynamic_quantization import SpellDynamicQuantization
+from graphopt.backends.tensorrt.legalize.spell_integer_convs import SpellIntegerConvs
 from graphopt.backends.tensorrt.legalize.spell_integer_matmuls import SpellIntegerMatmuls
 from graphopt.backends.tensorrt.legalize.spell_integer_steps import SpellIntegerSteps
 from graphopt.backends.tensorrt.legalize.spell_quantize_linear import SpellQuantizeLinear
 from graphopt.backends.tensorrt.legalize.spell_recurrent_layout import SpellRecurrentLayout
+from graphopt.backends.tensorrt.legalize.spell_scatter_reduction import SpellScatterReduction
 from graphopt.backends.tensorrt.legalize.spell_silu import SpellSilu
 from graphopt.backends.tensorrt.legalize.spell_statistics import SpellStatistics
 from graphopt.pipeline.pass_base import Pass
@@ -30,14 +36,20 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     ExpandStandardFunctions,
     ExpandQuantizedLstm,
     FoldIntegerBias,
+    MultiplyAsIntegers,
     SpellDynamicQuantization,
     SpellQuantizeLinear,
     SpellDequantizeLinear,
     SpellIntegerMatmuls,
+    SpellIntegerConvs,
     CarryBytesAsFloats,
     DropIntegerCasts,
     SpellAttention,
     SpellStatistics,
+    SpellAffineGrid,
+    SpellDft,
+    SpellCol2im,
+    SpellScatterReduction,
     SpellRecurrentLayout,
     SpellIntegerSteps,
     DropCeilMode,

@@ -21,9 +21,7 @@ from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite import opfacts
 
-LACKING = frozenset(
-    {"AffineGrid", "CenterCropPad", "NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss", "SwiGLU"}
-)
+LACKING = frozenset({"CenterCropPad", "NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss", "SwiGLU"})
 """Operators the parser does not import, and that ONNX defines by others which have meant the same since."""
 
 _DOMAIN = "graphopt.body"
@@ -49,7 +47,7 @@ _ROUNDS = 3
 class ExpandStandardFunctions(Pass):
     """Put ONNX's own definition in the place of operators that TensorRT's parser does not import.
 
-    Before: ``grid = AffineGrid(theta, size)``; ``loss = NegativeLogLikelihoodLoss(x, target)``.
+    Before: ``y = CenterCropPad(x, size)``; ``loss = NegativeLogLikelihoodLoss(x, target)``.
     After:  the nodes of the body that the ONNX standard gives, with types and shapes.
     Needs:  the types of the operands where the body depends on them.
     Keeps:  the names of the results.
