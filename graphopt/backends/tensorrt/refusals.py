@@ -43,7 +43,9 @@ def refused_nodes(
         return found
     attempt = parse if refused.stage == "parse" else build
     culprit = _Search(model, attempt, refused).run()
-    return {_name(culprit[0]): culprit[1]} if culprit is not None else {}
+    if culprit is None:
+        return {}
+    return {_name(culprit[0]): culprit[1]} | _others_like(model, culprit[0], attempt)
 
 
 def _cut_invalid(model: onnx.ModelProto, refused: BuildRefused, parse: Attempt) -> dict[str, str]:
@@ -122,6 +124,27 @@ class _Search:
             self.taken = count
         else:
             self.too_many, self.refused = count, again
+
+
+def _others_like(model: onnx.ModelProto, culprit: onnx.NodeProto, attempt: Attempt) -> dict[str, str]:
+    """Other nodes of the culprit's operator that are refused alone, as it is: no search for each of them."""
+    alike = [node for node in model.graph.node if node.op_type == culprit.op_type and node != culprit]
+    if not alike or _refused_alone(model, culprit, attempt) is None:
+        return {}
+    answers = ((node, _refused_alone(model, node, attempt)) for node in alike[:_MOST_CUTS])
+    return {_name(node): again.message for node, again in answers if again is not None}
+
+
+def _refused_alone(model: onnx.ModelProto, node: onnx.NodeProto, attempt: Attempt) -> BuildRefused | None:
+    """How a node is refused as a model of its own; None when it is not, or cannot be one."""
+    types = _types(model) | {value.name: value for value in model.graph.input}
+    weights = {tensor.name for tensor in model.graph.initializer}
+    read = [name for name in dict.fromkeys(_reads(node)) if name not in weights]
+    returned = [types[name] for name in node.output if name in types and _elem_type(types[name]) in _RETURNED]
+    if not returned or any(name not in types for name in read):
+        return None
+    again = attempt(_part(model, [node], [types[name] for name in read], returned))
+    return None if again is None or again.stage == "options" else again
 
 
 def _prefix(model: onnx.ModelProto, count: int) -> onnx.ModelProto | None:

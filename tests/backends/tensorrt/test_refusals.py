@@ -104,7 +104,8 @@ def test_unsigned_quantisation_never_reaches_the_parser():
 def test_an_operator_the_parser_reads_as_another_gives_itself_away():
     # It takes no notice of layout = 1: batch and time are exchanged.
     found = reasons(
-        """g (float[3, 5, 2] x, float[1, 18, 2] w1, float[1, 18, 6] w2) => (float[3, 5, 1, 6] y, float[3, 1, 6] h)
+        """g (float[3, 5, 2] x, float[1, 18, 2] w1, float[1, 18, 6] w2)
+            => (float[3, 5, 1, 6] y, float[3, 1, 6] h)
         {
           r = Relu(x)
           y, h = GRU <hidden_size = 6, layout = 1> (r, w1, w2)
@@ -164,16 +165,32 @@ def test_the_culprit_is_where_the_shortest_refused_run_ends(culprit):
     build = Counting(lambda part: BuildRefused("no kernel", "build") if f"the_v{culprit}" in part else None)
     found = refused_nodes(chain(), BuildRefused("no kernel", "build"), never, build)
     assert found == {f"the_v{culprit}": "no kernel"}
-    assert len(build.parts) <= 4
+    assert len(build.parts) <= 4 + 10  # and each of the ten alone
 
 
 def test_a_node_that_tensorrt_mentions_is_tried_first_and_not_believed():
     build = Counting(lambda part: BuildRefused("no room", "build") if "the_v7" in part else None)
     said = BuildRefused("Could not build 'the_v7'", "build")
     assert refused_nodes(chain(), said, never, build) == {"the_v7": "no room"}
-    assert len(build.parts) == 2
+    assert build.parts[0] == [f"the_v{i}" for i in range(8)]
+    assert build.parts[1] == [f"the_v{i}" for i in range(7)]
     said = BuildRefused("Could not build 'the_v2'", "build")
     assert refused_nodes(chain(), said, never, build) == {"the_v7": "no room"}
+
+
+def test_others_that_are_refused_alone_are_named_with_the_culprit():
+    broken = {"the_v3", "the_v5", "the_v8"}
+    build = Counting(lambda part: BuildRefused("no kernel", "build") if broken & set(part) else None)
+    found = refused_nodes(chain(), BuildRefused("no kernel", "build"), never, build)
+    assert found == dict.fromkeys(sorted(broken), "no kernel")
+
+
+def test_others_are_not_asked_about_a_culprit_that_is_taken_alone():
+    def refuse(part):
+        return BuildRefused("no fusion", "build") if {"the_v3", "the_v4"} <= set(part) else None
+
+    found = refused_nodes(chain(), BuildRefused("no fusion", "build"), never, Counting(refuse))
+    assert found == {"the_v4": "no fusion"}
 
 
 def test_a_process_that_dies_is_searched_as_well():
@@ -205,8 +222,9 @@ def test_parse_errors_that_count_nodes_are_understood():
 def test_a_name_that_is_nowhere_does_not_loop():
     parse = Counting(lambda part: BuildRefused("odd", "parse", reasons={"elsewhere": "odd"}))
     refused = BuildRefused("odd", "parse", reasons={"elsewhere": "odd"})
-    assert refused_nodes(chain(), refused, parse, never) == {"the_v0": "odd"}
-    assert len(parse.parts) <= 4
+    found = refused_nodes(chain(), refused, parse, never)
+    assert found == {f"the_v{i}": "odd" for i in range(10)}  # each is refused alone, too
+    assert len(parse.parts) <= 4 + 10
 
 
 def test_the_number_of_attempts_is_bounded(monkeypatch):
