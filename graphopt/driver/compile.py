@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from graphopt.driver.candidate import Workshop, commit, program, scratch_parent, usable_backends
 from graphopt.driver.compile_inputs import import_with_ranges, judging_inputs
-from graphopt.driver.compile_options import CompileOptions
+from graphopt.driver.compile_options import CompileOptions, read_options
 from graphopt.driver.equal import Settled
 from graphopt.driver.fast import Race, ablate, no_slower
 from graphopt.driver.legalize import legalization
 from graphopt.driver.low_precision import settle_at
 from graphopt.driver.opt import LEGALIZE_FROM, pipeline
-from graphopt.driver.presence import absence
+from graphopt.driver.presence import unmeasurable
 from graphopt.driver.replay import Decisions, recorded_decisions
 from graphopt.errors import UsageError
 from graphopt.report.record import CompileReport, Measurement
@@ -69,22 +69,10 @@ def compile_model(
     """
     from graphopt.ir.memory import memory_guard
 
-    chosen = _options(options)
+    chosen = read_options(options)
     where = _output_path(model, output)
     with memory_guard("compiling the model"):
         return _Compilation(model, where, chosen).run()
-
-
-def _options(options: Mapping[str, Any]) -> CompileOptions:
-    try:
-        chosen = CompileOptions(**options)
-    except TypeError as error:
-        raise UsageError(f"compile: {error}".replace("CompileOptions.__init__() ", "")) from None
-    if chosen.equality not in ("default", "relaxed", "off"):
-        raise UsageError(f"there is no equality mode {chosen.equality!r}", "default, relaxed or off")
-    if chosen.measure_each and not chosen.measure:
-        raise UsageError("measure_each without measuring", "drop --no-measure")
-    return chosen
 
 
 def _output_path(model: Source, output: str | os.PathLike[str] | None) -> Path:
@@ -146,7 +134,7 @@ class _Compilation:
         if decisions is not None:
             settled = replace(settled, dropped=(*decisions.dropped, *settled.dropped))
         memory: Mapping[str, int] = {}
-        missing = absence(workshop.target) if self.options.measure and decisions is None else ""
+        missing = unmeasurable(workshop.target) if self.options.measure and decisions is None else ""
         measurement = _unmeasured(decisions, missing)
         measuring = self.options.measure and decisions is None and not missing
         if measuring:
@@ -197,6 +185,7 @@ class _Compilation:
             workshop.threads,
             self.options.measure_seconds,
             self._measure_progress if self.options.progress else None,
+            gpu=workshop.builds_engines,
         )
 
     def _feeds(self, imported: ir.Model, oracle: Oracle | None) -> Mapping[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from graphopt.backends.engine_options import EngineOptions
 from graphopt.driver.opt import DEFAULT_LEVEL
+from graphopt.errors import UsageError
 
 if TYPE_CHECKING:
     from graphopt.driver.opt import Constants
@@ -72,3 +73,23 @@ class CompileOptions:
     replay: str | os.PathLike[str] | None = None
     instruments: Sequence[Instrument] = ()
     progress: Callable[[str], None] | None = None
+
+
+def read_options(options: Mapping[str, Any]) -> CompileOptions:
+    """Options by name, checked; raises UsageError for unknown ones and those that contradict one another."""
+    try:
+        chosen = CompileOptions(**options)
+    except TypeError as error:
+        raise UsageError(f"compile: {error}".replace("CompileOptions.__init__() ", "")) from None
+    if chosen.equality not in ("default", "relaxed", "off"):
+        raise UsageError(f"there is no equality mode {chosen.equality!r}", "default, relaxed or off")
+    if chosen.precision not in ("fp32", "fp16", "bf16"):
+        raise UsageError(f"there is no precision {chosen.precision!r}", "fp32, fp16 or bf16")
+    if chosen.precision != "fp32" and not chosen.target.strip().lower().startswith("cuda"):
+        raise UsageError(
+            f"a CPU gains nothing from {chosen.precision}: ONNX Runtime computes it in float32 there",
+            "--precision is for GPUs, as in --target cuda:sm_86",
+        )
+    if chosen.measure_each and not chosen.measure:
+        raise UsageError("measure_each without measuring", "drop --no-measure")
+    return chosen

@@ -16,6 +16,9 @@ from graphopt.measure.engine import Engine
 
 Call = Callable[[], Any]
 
+CUDA = "CUDAExecutionProvider"
+"""ONNX Runtime's name for itself on an NVIDIA GPU."""
+
 
 def artifact(path: str, feeds: str, threads: int | None = None) -> Call:
     """A compiled artifact.
@@ -35,7 +38,9 @@ def artifact(path: str, feeds: str, threads: int | None = None) -> Call:
     return partial(session.run, load_feeds(feeds))
 
 
-def onnxruntime(path: str, feeds: str, threads: int | None = None, optimise: bool = True) -> Call:
+def onnxruntime(
+    path: str, feeds: str, threads: int | None = None, optimise: bool = True, gpu: bool = False
+) -> Call:
     """A model file in ONNX Runtime as its users run it: default options but for the threads.
 
     Idle threads keep spinning, which is ONNX Runtime's default and its best latency; a comparison
@@ -46,9 +51,10 @@ def onnxruntime(path: str, feeds: str, threads: int | None = None, optimise: boo
         feeds: ``.npz`` file with one array per input.
         threads: intra-op threads; None leaves them to ONNX Runtime.
         optimise: all graph optimisations, or none.
+        gpu: on the GPU, products of float32 as float32's own.
 
     Raises:
-        BackendError: ONNX Runtime is missing or refuses the model.
+        BackendError: ONNX Runtime is missing, refuses the model or does not find the GPU.
         FeedError: the feeds cannot be read.
     """
     from graphopt.equality.feedfile import load_feeds
@@ -67,10 +73,17 @@ def onnxruntime(path: str, feeds: str, threads: int | None = None, optimise: boo
         options.intra_op_num_threads = threads
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if gpu:
+        if hasattr(ort, "preload_dlls"):
+            ort.preload_dlls()
+        providers.insert(0, (CUDA, {"use_tf32": "0"}))
     try:
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(path, options, providers=providers)
     except Exception as error:  # the runtime's own classes have no common base but this
         raise BackendError(f"onnxruntime refuses the model: {_one_line(error)}") from None
+    if gpu and CUDA not in session.get_providers():
+        raise BackendError("onnxruntime does not find its CUDA libraries", "graphopt doctor")
     return partial(session.run, None, arrays)
 
 
@@ -94,6 +107,7 @@ def onnxruntime_engine(
     threads: int | None = None,
     *,
     optimise: bool = True,
+    gpu: bool = False,
 ) -> Engine:
     """Describe :func:`onnxruntime`; arguments as there."""
     arguments = {
@@ -101,6 +115,7 @@ def onnxruntime_engine(
         "feeds": os.fspath(feeds),
         "threads": threads,
         "optimise": optimise,
+        "gpu": gpu,
     }
     return Engine(
         name,

@@ -34,6 +34,7 @@ class Race:
         threads: of every engine.
         seconds: budget of one comparison.
         progress: told now and then how far it is.
+        gpu: whether the input runs on the GPU, as the candidates do.
     """
 
     model: Path
@@ -41,6 +42,7 @@ class Race:
     threads: int
     seconds: float
     progress: Callable[[int, float], None] | None = None
+    gpu: bool = False
 
     def run(self, candidates: Mapping[str, Candidate]) -> Comparison:
         """Measure the input and every candidate in turns, the input twice (A/A control).
@@ -58,7 +60,8 @@ class Race:
         from graphopt.driver.engines import artifact_engine, onnxruntime_engine
         from graphopt.measure.compare import compare
 
-        engines: list[Engine] = [onnxruntime_engine(INPUT, self.model, self.feeds, self.threads)]
+        baseline = onnxruntime_engine(INPUT, self.model, self.feeds, self.threads, gpu=self.gpu)
+        engines: list[Engine] = [baseline]
         engines += [artifact_engine(n, c.path, self.feeds, self.threads) for n, c in candidates.items()]
         return compare(
             engines,

@@ -21,6 +21,19 @@ def absence(target: Target) -> str:
     return f"{target.model_name or target.isa} is another machine than this one"
 
 
+def unmeasurable(target: Target) -> str:
+    """Why no time can be taken on ``target`` here; empty when it is this machine and has the baseline."""
+    reason = absence(target)
+    if reason or target.kind == "cpu":
+        return reason
+    from graphopt.backends.onnxruntime.session import import_onnxruntime
+    from graphopt.driver.engines import CUDA
+
+    if CUDA in import_onnxruntime().get_available_providers():
+        return ""
+    return "onnxruntime-gpu, to measure against, is not installed here"
+
+
 def _no_gpu(target: Target) -> str:
     from graphopt.targets.cuda import find_gpus
 
