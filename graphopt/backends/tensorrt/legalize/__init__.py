@@ -7,6 +7,7 @@
 
 from graphopt.backends.tensorrt.legalize.carry_bytes_as_floats import CarryBytesAsFloats
 from graphopt.backends.tensorrt.legalize.complete_operands import CompleteOperands
+from graphopt.backends.tensorrt.legalize.distinguish_dims import DistinguishDims
 from graphopt.backends.tensorrt.legalize.drop_ceil_mode import DropCeilMode
 from graphopt.backends.tensorrt.legalize.drop_integer_casts import DropIntegerCasts
 from graphopt.backends.tensorrt.legalize.expand_quantized_lstm import ExpandQuantizedLstm
@@ -56,4 +57,5 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     RaiseRanks,
     CompleteOperands,
     SpellSilu,
+    DistinguishDims,
 )

@@ -131,6 +131,9 @@ def _terms(node: ir.Node) -> int | None:
             shape[axis] for shape, axis in zip(shapes, (-1, -2), strict=True) if shape and len(shape) > 1
         ]
         return next((size for size in sizes if isinstance(size, int)), None)
+    if node.op_type == "Conv":
+        shape = None if node.inputs[1] is None else node.inputs[1].shape
+        return int(np.prod(shape.numpy()[1:])) if shape is not None and shape.is_static() else None
     if node.op_type == "ReduceSum":
         shape = None if node.inputs[0] is None else node.inputs[0].shape
         return int(np.prod(shape.numpy())) if shape is not None and shape.is_static() else None
