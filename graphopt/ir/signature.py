@@ -46,6 +46,11 @@ def signature_of(model: ir.Model) -> Signature | None:
     return found if isinstance(found, Signature) else None
 
 
+def forget(model: ir.Model) -> None:
+    """Let the dims of inputs and outputs be written as they are in the graph, not as they were declared."""
+    model.graph.meta.pop(_KEY, None)
+
+
 def specialise(model: ir.Model, inputs: Mapping[str, Dims | None], bindings: Mapping[str, int]) -> None:
     """Note that some inputs got other dims, and that their declared names in ``bindings`` are numbers now.
 
