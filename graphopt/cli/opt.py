@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graphopt.cli import engine_options as e
 from graphopt.cli import options as o
 from graphopt.cli.output import note, print_json, table
 
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 @click.option(
     "--backend",
     metavar="NAME",
-    help="Also spell it the way this backend runs it fastest: onnxruntime, contrib operators included.",
+    help="Also spell it the way this backend runs it fastest: onnxruntime, contrib operators included; "
+    "tensorrt, for trtexec.",
 )
+@click.option("--target", metavar="TARGET", help="Of the backend: cuda:sm_86, …; without it any will do.")
+@e.precision_option
+@o.inputs_option
 @o.shape_option
 @o.const_option
 @o.instrument_options
@@ -40,6 +45,9 @@ def opt(
     level: int,
     disabled: tuple[str, ...],
     backend: str | None,
+    target: str | None,
+    precision: str,
+    inputs: Path | None,
     shapes: tuple[str, ...],
     constants: tuple[str, ...],
     print_before_all: bool,
@@ -58,10 +66,11 @@ def opt(
     graphopt opt in.onnx -o out.onnx
     graphopt opt in.onnx -p "canonical,fold-constants,dead-code" --print-after-all --time-passes
     graphopt opt in.onnx -o out.onnx --backend onnxruntime
+    graphopt opt in.onnx -o out.onnx --backend tensorrt --precision fp16 --shape x:1x3x224x224
     """
     from graphopt.cli.watch import effect_table, note_remarks, time_table, watchers
     from graphopt.driver import opt as driver
-    from graphopt.driver.runners import evaluator
+    from graphopt.driver.opt_request import OptRequest
     from graphopt.ir.save import save_model
     from graphopt.ir.text import print_model
 
@@ -75,15 +84,10 @@ def opt(
         print_after=print_after,
         verify_each=verify_each,
     )
-    if backend is None:
-        done = driver.optimize_model(imported, steps, evaluate=evaluator(), instruments=instruments)
-    else:
-        from graphopt.driver.legalize import optimize_for
-
-        left_out = o.split_names(disabled)
-        done = optimize_for(
-            imported, steps, backend, disabled=left_out, evaluate=evaluator(), instruments=instruments
-        )
+    request = OptRequest(
+        steps, backend or "", target or "", precision, inputs, o.split_names(disabled), instruments
+    )
+    done = request.run(imported)
     if output is not None:
         save_model(done.model, output)
     if time_passes:

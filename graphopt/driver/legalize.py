@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from graphopt.errors import UsageError
 from graphopt.pipeline.manager import PassManager, Step, flatten, keep_passes
 
 if TYPE_CHECKING:
@@ -13,10 +14,14 @@ if TYPE_CHECKING:
 
     from graphopt.backends.base import Backend
     from graphopt.driver.opt import Optimized
+    from graphopt.driver.precision import Lower
     from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.protocols import RunnerFactory
     from graphopt.pipeline.records import Effect, Remark
     from graphopt.targets.target import Target
+
+_ANY_GPU = "cuda:sm_80"
+"""The oldest with every number format that precision is asked in."""
 
 
 @dataclass(frozen=True)
@@ -83,37 +88,70 @@ def optimize_for(
     steps: tuple[Step, ...],
     backend_name: str,
     *,
+    target: Target | None = None,
+    precision: Lower | None = None,
+    feeds: Sequence[Mapping[str, Any]] = (),
     disabled: Iterable[str] = (),
     evaluate: RunnerFactory | None = None,
     instruments: Sequence[Instrument] = (),
 ) -> Optimized:
     """Run ``steps`` over ``model`` in place, then everything one backend does to a region.
 
-    For people who run the result with that backend's own runtime, on this machine's CPU.
+    For people who run the result with that backend's own runtime: ONNX Runtime, or trtexec.
 
     Args:
         model: imported.
         steps: the pipeline; the backend's own passes are added where it has none of them.
         backend_name: as in placement tables.
+        target: the machine to run on; None takes this CPU, or any GPU for a backend that knows only those.
+        precision: what to compute in between: ``fp16`` or ``bf16``; None leaves the model's own.
+        feeds: inputs to observe the ranges on that decide what stays in float32.
         disabled: names of passes to leave out.
         evaluate: computes constants.
         instruments: watchers of the pipeline.
 
     Raises:
-        UsageError: there is no such backend.
+        UsageError: there is no such backend, or it does not serve the target.
         PassError: a pass failed; ``model`` is then half transformed.
     """
     from graphopt.backends.registry import find_backend
     from graphopt.driver.opt import optimize_model, pipeline
     from graphopt.targets.parse import parse_target
 
-    backend, target = find_backend(backend_name), parse_target("cpu")
+    backend = find_backend(backend_name)
+    target = target or parse_target("cpu" if "cpu" in backend.target_kinds else _ANY_GPU)
+    if target.kind not in backend.target_kinds:
+        kinds = " and ".join(backend.target_kinds)
+        raise UsageError(f"backend '{backend_name}' is for {kinds}, not for {target.kind}", "change --target")
     if not steps_of(steps, backend_name):
         steps += pipeline(legalization([backend], target), disabled=disabled)
-    done = optimize_model(
-        model, steps_of(steps, ""), target=target, evaluate=evaluate, instruments=instruments
-    )
-    own = legalize(model, steps, backend, target, evaluate)
+    whole = steps_of(steps, "")
+    done = optimize_model(model, whole, target=target, evaluate=evaluate, instruments=instruments)
+    if precision is not None:
+        done = lower(done, precision, feeds, target)
+        steps = (*done.steps, *steps_of(steps, backend_name))
+    own = legalize(done.model, steps, backend, target, evaluate)
     return replace(
         done, steps=steps, effects=[*done.effects, *own.effects], remarks=[*done.remarks, *own.remarks]
+    )
+
+
+def lower(
+    done: Optimized, precision: Lower, feeds: Sequence[Mapping[str, Any]], target: Target | None = None
+) -> Optimized:
+    """The optimised model in a lower precision; nothing is compared, ranges on ``feeds`` decide.
+
+    Raises:
+        BackendError: the model cannot be run.
+    """
+    from graphopt.driver.opt import optimize_model
+    from graphopt.driver.precision import lower_precision
+
+    found = lower_precision(done.model, precision, imported=done.model, oracle=None, feeds=feeds)
+    again = optimize_model(done.model, found.steps, target=target)
+    return replace(
+        done,
+        steps=(*done.steps, *found.steps),
+        effects=[*done.effects, *again.effects],
+        remarks=[*done.remarks, *again.remarks, *found.remarks],
     )
