@@ -24,7 +24,11 @@ _MOST_RULES = 3
     "--why-not",
     default="",
     metavar="PATTERN",
-    help="An operator, pass, group or rule: show the nearest miss node by node.",
+    help="An operator, pass, group or rule: show the nearest miss node by node. "
+    "Of an artifact or for a target: an operator or part of a node's name.",
+)
+@click.option(
+    "--target", metavar="TARGET", help="cuda:sm_86, …: say what would not be in an engine, and why."
 )
 @o.level_option(2)
 @o.shape_option
@@ -33,6 +37,7 @@ _MOST_RULES = 3
 def explain(
     model: Path,
     why_not: str,
+    target: str | None,
     level: int,
     shapes: tuple[str, ...],
     constants: tuple[str, ...],
@@ -43,7 +48,14 @@ def explain(
     \b
     graphopt explain model.onnx
     graphopt explain model.onnx --why-not LayerNormalization
+    graphopt explain model.onnx --target cuda:sm_86 --shape x:1x3x224x224
+    graphopt explain model.gopt --why-not /decoder/NonZero
     """
+    from graphopt.driver.subject import is_artifact
+
+    if target is not None or is_artifact(model):
+        _placement(model, why_not, target, level, shapes, constants, as_json)
+        return
     from graphopt.driver.explain import explain as look
 
     found = look(model, why_not=why_not, level=level, shapes=shapes, constants=constants)
@@ -55,6 +67,37 @@ def explain(
         for near in found.near[name][:_MOST_RULES]:
             click.echo(f"\n{_near(name, near)}")
     click.echo(f"\n{_missed(found)}")
+
+
+def _placement(
+    model: Path,
+    why_not: str,
+    target: str | None,
+    level: int,
+    shapes: tuple[str, ...],
+    constants: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    from graphopt.driver.explain_placement import explain_artifact, explain_target
+    from graphopt.report.words import printable, share
+
+    if target is None:
+        found = explain_artifact(model, why_not=why_not)
+    else:
+        found = explain_target(
+            model, target, why_not=why_not, level=level, shapes=shapes, constants=constants
+        )
+    if as_json:
+        print_json(found.to_json())
+        return
+    rows = [(name, share(part)) for name, part in found.shares.items()]
+    click.echo(table(("backend", "share of FLOPs"), rows))
+    for group in found.elsewhere:
+        where = "stay in fp32" if group.where == "fp32" else f"run on {group.where}"
+        names = "\n  ".join(printable(name) for name in group.sources)
+        click.echo(f"\n{len(group.nodes)} nodes {where}: {printable(group.reason)}\n  {names}")
+    if not found.elsewhere:
+        click.echo("\nnothing fell back")
 
 
 def _applied(found: Explanation) -> str:

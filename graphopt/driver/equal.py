@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphopt.pipeline.manager import Step
 
 
-NOT_RUN = "checked on the legalised graph; the engine itself was not run: {reason}"
+NOT_RUN = "checked on the legalised graph; {what} not run: {reason}"
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,11 @@ def judge_candidate(
             )
         except BackendError as error:
             reason = error.message
-    return replace(report, notes=(*report.notes, NOT_RUN.format(reason=reason)))
+    engines = sum("architectures" in built.blob.options for built in candidate.regions)
+    what = (
+        ("the artifact itself was", "the engine itself was")[engines] if engines < 2 else "the engines were"
+    )
+    return replace(report, notes=(*report.notes, NOT_RUN.format(what=what, reason=reason)))
 
 
 def _hopeless(attempt: _Attempt) -> Exception:

@@ -21,7 +21,7 @@ def placement_rows(
     """One row per backend, with the FLOPs of the sized model: placing itself sees symbolic shapes.
 
     Where engines are built each row also has its ``share`` of all FLOPs, and of the nodes that fell back
-    ``sources``: the person's own nodes they stand for.
+    ``sources``: the person's own nodes they stand for, and their ``operators``.
 
     Args:
         placement: of the optimised model.
@@ -37,7 +37,9 @@ def placement_rows(
         total = sum(flops.values())
         for row in rows:
             row["share"] = flops.get(row["backend"], 0) / total if total else None
-            row["sources"] = _sources(placement, {n for names in row["fell_back"].values() for n in names})
+            names = {name for group in row["fell_back"].values() for name in group}
+            row["sources"] = _sources(placement, names)
+            row["operators"] = {n.name: n.op_type for n in placement.model.graph if n.name in names}
     return tuple(rows)
 
 
