@@ -17,6 +17,7 @@ from graphopt.passes.fold import FOLD_PASSES
 from graphopt.passes.fuse import FUSE_PASSES
 from graphopt.passes.linear import LINEAR_PASSES
 from graphopt.passes.normalization import NORMALIZATION_PASSES
+from graphopt.passes.precision import PRECISION_PASSES
 from graphopt.passes.quantization import QUANTIZATION_PASSES
 from graphopt.passes.recurrent import RECURRENT_PASSES
 from graphopt.passes.simplify import SIMPLIFY_PASSES
@@ -36,6 +37,7 @@ GROUPS: dict[str, tuple[type[Pass], ...]] = {
     "spatial": SPATIAL_PASSES,
     "fuse": FUSE_PASSES,
     "composite": COMPOSITE_PASSES,
+    "precision": PRECISION_PASSES,
 }
 
 ALL_PASSES: tuple[type[Pass], ...] = tuple(cls for group in GROUPS.values() for cls in group)

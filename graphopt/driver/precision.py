@@ -6,22 +6,35 @@ smallest stays in float32, and so do the most sensitive nodes until the outputs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from graphopt.errors import EqualityError
+
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import onnx_ir as ir
 
+    from graphopt.driver.precision_ranges import Ranges
     from graphopt.equality.oracle import Oracle
     from graphopt.equality.verdict import EqualityReport
     from graphopt.pipeline.pass_base import Pass
     from graphopt.pipeline.records import Remark
 
+    Feeds = Mapping[str, npt.NDArray[np.generic]]
+
 Lower = Literal["fp16", "bf16"]
 Judge = Callable[["ir.Model", "Oracle"], "EqualityReport"]
 """Judges a converted model with an oracle at the lower precision: of the graph itself, or of what a
 backend makes of it."""
+
+NAMES = {"fp16": "float16", "bf16": "bfloat16"}
+"""The precisions of the command line, as passes spell them."""
+
+_SHOWN = 8
+"""How many of the largest values a report lists."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +43,18 @@ class Lowered:
 
     Attributes:
         model: the converted copy; inputs and outputs keep their dtypes.
-        step: the pass that makes ``model`` of the optimised one, all it keeps spelled out: appended to
-            the pipeline it repeats the choice.
+        steps: the passes that make ``model`` of the optimised one, all they keep spelled out: appended to
+            the pipeline they repeat the choice.
         oracle: the original's outputs with the noise floor of the lower precision; judges everything
             that is made of ``model``, with emulating runners. None when equality is off.
         equality: the verdict on ``model``; None when equality is off.
         kept: node of the optimised model that stays in float32 → why.
-        largest: |max| over the feeds of every float value, the largest first (a few).
-        remarks: ``kept`` as remarks of the pass, and what else a person should know.
+        largest: float value → the largest finite |x| over the feeds, the largest few first.
+        remarks: ``kept`` as remarks of the pass.
     """
 
     model: ir.Model
-    step: Pass
+    steps: tuple[Pass, ...]
     oracle: Oracle | None
     equality: EqualityReport | None
     kept: Mapping[str, str] = field(default_factory=dict)
@@ -50,7 +63,7 @@ class Lowered:
 
     def to_json(self) -> dict[str, Any]:
         """``kept`` and ``largest`` as plain JSON."""
-        return {"precision_kept": dict(self.kept), "largest": dict(self.largest)}
+        return {"kept": dict(self.kept), "largest": dict(self.largest)}
 
 
 def lower_precision(
@@ -61,6 +74,7 @@ def lower_precision(
     oracle: Oracle | None,
     mode: str = "default",
     judge: Judge | None = None,
+    feeds: Sequence[Feeds] = (),
     progress: Callable[[str], None] | None = None,
 ) -> Lowered:
     """Convert a copy of ``optimized``, keeping in float32 what must stay there.
@@ -69,15 +83,74 @@ def lower_precision(
         optimized: the model as the passes left it, equal at its own precision; not changed.
         precision: ``fp16`` or ``bf16``.
         imported: the original, whose noise at the lower precision is the measure.
-        oracle: the original's outputs on the feeds; None (equality off) decides by the graph alone.
+        oracle: the original's outputs on the feeds; None when equality is off.
         mode: ``default`` or ``relaxed``.
         judge: of a converted model; None runs the graph itself with every intermediate rounded
             (``runners.emulating_runner``). One that also legalises finds what a backend's spelling
             overflows.
+        feeds: inputs to observe ranges on where there is no oracle; without any the graph alone decides.
         progress: called with one line now and then.
 
     Raises:
         BackendError: the model cannot be run.
-        EqualityError: even with every node in float32 the verdict is semantic.
+        EqualityError: with nothing in the lower precision the verdict is still semantic.
     """
-    raise NotImplementedError(precision)
+    from graphopt.driver.precision_search import Trial, search
+
+    say = progress or (lambda _: None)
+    say(f"observe ranges for {precision}")
+    trial = Trial(optimized, NAMES[precision])
+    ranges = _observe(trial, [feed.values for feed in oracle.feeds] if oracle is not None else feeds)
+    kept = trial.rules(ranges)
+    if oracle is None:
+        return _lowered(trial, kept, None, None, ranges)
+    low = _lower_oracle(oracle, imported, trial)
+    found, report = search(trial, kept, lambda model: (judge or _judge(mode))(model, low), say)
+    if not report.equal:
+        raise EqualityError(
+            f"in {precision} the model cannot be made equal: {report.sentence()}",
+            "--precision fp32, or --equality relaxed",
+        )
+    return _lowered(trial, found, low, report, ranges)
+
+
+def _judge(mode: str) -> Judge:
+    from graphopt.driver.runners import emulating_runner
+
+    return lambda model, oracle: oracle.judge(emulating_runner(model), mode)
+
+
+def _observe(trial: Any, feeds: Sequence[Feeds]) -> Ranges | None:
+    from graphopt.driver.precision_ranges import observe
+    from graphopt.driver.runners import oracle_runner
+
+    if not feeds:
+        return None
+    return observe(trial.flat, feeds, oracle_runner, trial.near_zero())
+
+
+def _lower_oracle(oracle: Oracle, imported: ir.Model, trial: Any) -> Oracle:
+    from graphopt.driver.runners import oracle_runner
+
+    return oracle.at_precision(imported, oracle_runner, trial.dtype.numpy())
+
+
+def _lowered(
+    trial: Any,
+    kept: Mapping[str, str],
+    oracle: Oracle | None,
+    report: EqualityReport | None,
+    ranges: Ranges | None,
+) -> Lowered:
+    from graphopt.pipeline.records import Remark, RemarkKind
+
+    model, steps = trial.convert(kept)
+    convertible = frozenset(trial.lowered({}))  # the others need no reason
+    named = {name: why for name, why in kept.items() if name in convertible}
+    remarks = tuple(
+        Remark(steps[-1].name(), RemarkKind.MISSED, name, f"it stays in float32: {why}")
+        for name, why in named.items()
+    )
+    peaks = {} if ranges is None else {value.name or "": peak for value, peak in ranges.peaks.items()}
+    largest = dict(sorted(peaks.items(), key=lambda item: -item[1])[:_SHOWN])
+    return Lowered(model, steps, oracle, report, named, largest, remarks)

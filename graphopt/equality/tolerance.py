@@ -84,6 +84,11 @@ def largest(dtype: npt.DTypeLike) -> float:
     return float(_finfo(dtype).max)
 
 
+def smallest_normal(dtype: npt.DTypeLike) -> float:
+    """The smallest magnitude of a floating-point dtype that has all its digits."""
+    return float(_finfo(dtype).smallest_normal)
+
+
 def is_float(dtype: npt.DTypeLike) -> bool:
     """Whether values of ``dtype`` are rounded: IEEE floats, bfloat16 and the 8-bit floats."""
     try:

@@ -59,6 +59,12 @@ _REDUCING = """
 REDUCING = frozenset(_REDUCING.split())
 """Standard operators that reduce their first input along the axes of their second."""
 
+_MULTIPLYING = """
+    Attention Conv ConvTranspose DeformConv Einsum GRU Gemm LSTM MatMul RNN
+"""
+MULTIPLYING = frozenset(_MULTIPLYING.split())
+"""Standard operators that sum products of two tensors: where the arithmetic of most models is."""
+
 
 def is_commutative(domain: str, op_type: str) -> bool:
     """Whether exchanging the two inputs leaves the result unchanged."""

@@ -1,6 +1,10 @@
 """Precision: what may be computed in float16 or bfloat16 is written so. No level runs these by itself."""
 
+from graphopt.passes.precision.clamp_masks import ClampMasks
 from graphopt.passes.precision.convert_precision import ConvertPrecision
 from graphopt.pipeline.pass_base import Pass
 
-PRECISION_PASSES: tuple[type[Pass], ...] = (ConvertPrecision,)
+PRECISION_PASSES: tuple[type[Pass], ...] = (
+    ClampMasks,  # before: what is out of range would stay wide, and attention with it
+    ConvertPrecision,
+)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
-from graphopt.passes.precision._operators import HEAVY, MOVERS, Places
+from graphopt.passes.precision._operators import MOVERS, Places
 from graphopt.rewrite.constants import constant_tensor
+from graphopt.rewrite.opfacts import MULTIPLYING
 
 _SWEEPS = 4
 _WORTH = 2
@@ -15,7 +16,7 @@ _WORTH = 2
 
 
 class Borders:
-    """The two labels of a model's nodes, and where a cast stands between them.
+    """The two labels of a model's nodes, and where a cast stands between them; nothing is changed.
 
     Args:
         nodes: of all graphs, in order.
@@ -26,14 +27,14 @@ class Borders:
     def __init__(
         self, nodes: Iterable[ir.Node], candidates: Mapping[ir.Node, Places], to: ir.DataType
     ) -> None:
-        self._candidates = candidates
-        self._to = to
+        self.candidates = candidates
+        self.to = to
         self._order = [node for node in nodes if node in candidates]
         self.low: set[ir.Node] = set(self._order)
 
     def settle(self) -> None:
         """Let movers follow their neighbours and give up islands that are not worth their casts."""
-        movers = [n for n in self._order if n.op_type in MOVERS or not self._candidates[n].outputs]
+        movers = [n for n in self._order if n.op_type in MOVERS or not self.candidates[n].outputs]
         for _ in range(_SWEEPS):
             moved = sum(self._reconsider(node) for node in (*movers, *reversed(movers)))
             moved += sum(self._give_up(island) for island in self._islands())
@@ -47,17 +48,17 @@ class Borders:
 
     def reads_low(self, node: ir.Node, index: int) -> bool:
         """Whether input ``index`` of ``node`` is read in the lower precision."""
-        return node in self.low and index in self._candidates[node].inputs
+        return node in self.low and index in self.candidates[node].inputs
 
     def is_low(self, value: ir.Value) -> bool:
         """Whether ``value`` is made in the lower precision."""
         node = value.producer()
-        return node in self.low and value.index() in self._candidates[node].outputs
+        return node in self.low and value.index() in self.candidates[node].outputs
 
     def _needs_cast(self, value: ir.Value) -> bool:
         if value.dtype != ir.DataType.FLOAT or constant_tensor(value) is not None:
             return False  # a constant is stored in either precision
-        if narrow_source(value, self._to) is not None:
+        if narrow_source(value, self.to) is not None:
             return False  # it is there already
         made = self.is_low(value)
         if made and value.is_graph_output():
@@ -92,7 +93,7 @@ class Borders:
         return found
 
     def _neighbours(self, node: ir.Node) -> Iterable[ir.Node]:
-        entry = self._candidates[node]
+        entry = self.candidates[node]
         for index in entry.inputs:
             value = node.inputs[index]
             if value is not None and self.is_low(value):
@@ -104,11 +105,11 @@ class Borders:
 
     def _is_quantised(self, node: ir.Node) -> bool:
         """Whether all that ``node`` multiplies was quantised: a runtime computes that in integers."""
-        operands = [node.inputs[index] for index in self._candidates[node].inputs[:2]]
+        operands = [node.inputs[index] for index in self.candidates[node].inputs[:2]]
         return all(_is_dequantised(value) for value in operands)
 
     def _give_up(self, island: list[ir.Node]) -> bool:
-        if any(node.op_type in HEAVY and not self._is_quantised(node) for node in island):
+        if any(node.op_type in MULTIPLYING and not self._is_quantised(node) for node in island):
             return False
         values = dict.fromkeys(
             value for node in island for value in (*node.inputs, *node.outputs) if value is not None

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import onnx_ir as ir
 
 from graphopt.ir.walk import all_nodes
 from graphopt.passes.precision._borders import Borders, narrow_source
-from graphopt.passes.precision._operators import Places
 from graphopt.passes.precision._weights import converted
 from graphopt.rewrite.constants import constant_tensor
 from graphopt.rewrite.scope import Scope
@@ -21,16 +18,11 @@ class Casts:
 
     Args:
         model: changed in place.
-        to: the lower precision.
-        borders: which nodes compute in it.
-        candidates: the operands of those nodes that change type.
+        borders: which of its nodes compute in the lower precision.
     """
 
-    def __init__(
-        self, model: ir.Model, to: ir.DataType, borders: Borders, candidates: Mapping[ir.Node, Places]
-    ) -> None:
-        self._model, self._to = model, to
-        self._borders, self._candidates = borders, candidates
+    def __init__(self, model: ir.Model, borders: Borders) -> None:
+        self._model, self._to, self._borders = model, borders.to, borders
         self._scope = Scope(model)
         self._scope.read()
         self._other: dict[ir.Value, ir.Value] = {}
@@ -105,9 +97,9 @@ class Casts:
         return made
 
     def _retype(self, node: ir.Node) -> None:
-        for index in self._candidates[node].outputs:
+        for index in self._borders.candidates[node].outputs:
             node.outputs[index].type = ir.TensorType(self._to)
-        if node.op_type == "Cast" and self._candidates[node].outputs:
+        if node.op_type == "Cast" and self._borders.candidates[node].outputs:
             node.attributes["to"] = ir.AttrInt64("to", int(self._to))
         if node.op_type in ("ConstantOfShape", "Constant"):
             _retype_constant(node, self._to)

@@ -23,12 +23,6 @@ WIDE_ONLY = frozenset(_WIDE_ONLY_WORDS.split())
 further than float16 does, sums of squares and of exponentials leave its range, random numbers would be
 others, and what crosses the border of a subgraph keeps its type."""
 
-_HEAVY_WORDS = """
-    Attention Conv ConvTranspose DeformConv Einsum GRU Gemm LSTM MatMul RNN
-"""
-HEAVY = frozenset(_HEAVY_WORDS.split())
-"""Operators whose speed a lower precision doubles."""
-
 _MOVERS_WORDS = """
     ArgMax ArgMin Compress DepthToSpace Expand Flatten Gather GatherElements GatherND Identity Reshape
     Slice SpaceToDepth Split Squeeze Tile TopK Transpose Trilu Unsqueeze

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+
+PRECISIONS = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
+"""The lower precisions, as options of passes spell them."""
 
 _LOST = 2.0
 """A constant whose rms error is more than this many ε of its rms has lost digits that it had."""
@@ -18,12 +23,23 @@ def largest(to: ir.DataType) -> float:
     return float(ml_dtypes.finfo(to.numpy()).max)  # type: ignore[no-untyped-call]
 
 
+_known: WeakKeyDictionary[ir.TensorProtocol, dict[ir.DataType, str]] = WeakKeyDictionary()
+"""What ``damage`` found: conversions of one model that keep different nodes ask for the same tensors."""
+
+
 def damage(tensor: ir.TensorProtocol, to: ir.DataType) -> str:
     """Why ``tensor`` may not be rounded to ``to``, or an empty string.
 
     A value may not become infinite, and no more may be lost below the smallest than rounding costs: an
     epsilon of 1e-12 would be none.
     """
+    known = _known.setdefault(tensor, {})
+    if to not in known:
+        known[to] = _damage(tensor, to)
+    return known[to]
+
+
+def _damage(tensor: ir.TensorProtocol, to: ir.DataType) -> str:
     eps = float(ml_dtypes.finfo(to.numpy()).eps)  # type: ignore[no-untyped-call]
     flat = tensor.numpy().reshape(-1)
     error, power = 0.0, 0.0

@@ -12,13 +12,12 @@ from graphopt.ir.walk import all_nodes
 from graphopt.passes.precision._borders import Borders
 from graphopt.passes.precision._casts import Casts
 from graphopt.passes.precision._operators import Places, places
-from graphopt.passes.precision._weights import damage
+from graphopt.passes.precision._weights import PRECISIONS, damage
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.constants import constant_tensor
 from graphopt.rewrite.opfacts import opset_of
 
-_PRECISIONS = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
 _SAFE = "/:;.,!?*&^$#@|~<>[]\\'\"-_".replace(",", "")
 
 
@@ -60,7 +59,21 @@ class ConvertPrecision(Pass):
         Raises:
             UsageError: ``to`` is no precision.
         """
-        to = _PRECISIONS.get(self.to)
+        borders = self._decide(model, ctx)
+        if not any(borders.candidates[node].outputs for node in borders.low):
+            return False
+        Casts(model, borders).write()
+        for node in borders.low:
+            ctx.applied(self.name(), node, f"it computes in {self.to}")
+        return True
+
+    def chosen(self, model: ir.Model) -> list[str]:
+        """The names of the nodes that ``run`` would convert, in order; ``model`` is not changed."""
+        borders = self._decide(model, PassContext())
+        return [node.name or "" for node in all_nodes(model.graph) if node in borders.low]
+
+    def _decide(self, model: ir.Model, ctx: PassContext) -> Borders:
+        to = PRECISIONS.get(self.to)
         if to is None:
             raise UsageError(f"there is no precision {self.to!r} to convert to", "float16 or bfloat16")
         kept = frozenset(map(unquote, self.keep))
@@ -78,12 +91,7 @@ class ConvertPrecision(Pass):
             candidates[node] = found
         borders = Borders(nodes, candidates, to)
         borders.settle()
-        if not any(candidates[node].outputs for node in borders.low):
-            return False
-        Casts(model, to, borders, candidates).write()
-        for node in borders.low:
-            ctx.applied(self.name(), node, f"it computes in {self.to}")
-        return True
+        return borders
 
 
 def _constant_damage(node: ir.Node, found: Places, to: ir.DataType, seen: dict[ir.Value, str]) -> str:
