@@ -14,7 +14,7 @@ from graphopt.backends.cuda import api, device
 from graphopt.backends.flatten import flatten
 from graphopt.backends.onnxruntime.backend import OnnxRuntimeBackend
 from graphopt.backends.serialize import serialize
-from graphopt.backends.tensorrt import logger, module
+from graphopt.backends.tensorrt import key, logger, module
 
 from .fakes.cudart import FakeCuda
 from .fakes.tensorrt import FakeTensorRT, make_plan
@@ -71,7 +71,13 @@ class ImaginedTensorRT(OnnxRuntimeBackend):
             "architectures": ["sm_86"],
             "weight_bytes": 1000,
         } | self.extra
-        return Blob("tensorrt", make_plan(serialize(flatten(region)), **self.plan), options)
+        return sealed(make_plan(serialize(flatten(region)), **self.plan), options)
+
+
+def sealed(plan, options):
+    """A region with the key its options and its bytes have."""
+    facts = options | {"model": "", "plan": key.digest(plan)}
+    return Blob("tensorrt", plan, facts | {"key": key.plan_key(facts)})
 
 
 _CODES = {"f": 2, "i": 0, "u": 1, "b": 6}

@@ -1,5 +1,7 @@
 """CUDA graphs: recorded once for each set of shapes, launched from then on, never wrong, never in the way."""
 
+from contextlib import ExitStack
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -60,6 +62,22 @@ def test_outputs_of_earlier_runs_keep_their_values(path, gpu):
     for output, feed in reversed(list(zip(outputs, feeds, strict=True))):
         check(output, feed)
     assert gpu.cuda.calls["cudaGraphLaunch"] == 4
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_runs_on_several_streams_take_turns(seed, path, gpu):
+    session = load(path, cuda_graph=True)
+    session.run(arrays(8))
+    gpu.cuda.eager = 0.7
+    gpu.cuda.random.seed(seed)
+    feeds = [arrays(8, seed) for seed in range(6)]
+    outputs = []
+    with ExitStack() as busy:
+        for feed in feeds:
+            outputs.append(session.run({n: Tensor(gpu.cuda, a, late=True) for n, a in feed.items()}))
+            busy.enter_context(session.device.lend_stream())  # the next run needs another stream
+    for index in gpu.cuda.random.sample(range(6), 6):
+        check(outputs[index], feeds[index])
 
 
 def test_each_set_of_shapes_has_a_graph_up_to_a_few(path, gpu):

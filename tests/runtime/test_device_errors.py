@@ -6,12 +6,13 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from graphopt.backends.base import Blob
 from graphopt.backends.onnxruntime.backend import OnnxRuntimeBackend
 from graphopt.errors import ArtifactError, BackendError, UsageError
 from graphopt.runtime.session import load
 
 from .conftest import feeds, mixed_model, write
-from .imagined import TARGET, ImaginedTensorRT, forget
+from .imagined import TARGET, ImaginedTensorRT, forget, sealed
 from .test_device_session import EngineFor, expected, same
 
 FALLBACK = "fallback=True"
@@ -178,7 +179,7 @@ def test_a_damaged_engine(tmp_path, gpu):
     class Damaged(EngineFor):
         def build(self, region, options):
             blob = super().build(region, options)
-            return type(blob)(blob.backend, b"x" * 100, blob.options)
+            return sealed(b"x" * 100, blob.options)
 
     write(tmp_path / "model.gopt", mixed_model(), (Damaged(),), target=TARGET)
     error = refusal(tmp_path / "model.gopt")
@@ -203,11 +204,11 @@ def test_an_engine_tensorrt_makes_no_context_of(tmp_path, gpu):
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("module", "os", "unknown module 'os'"),
-        ("module", 3, "lack 'module'"),
-        ("version", None, "lack 'version'"),
-        ("architectures", "sm_86", "architectures are not a list"),
-        ("architectures", ["sm_86; rm"], "architectures are not a list"),
+        ("module", "os", "do not say which TensorRT"),
+        ("module", 3, "do not say which TensorRT"),
+        ("version", None, "do not say which TensorRT"),
+        ("architectures", "sm_86", "do not say which GPUs"),
+        ("architectures", ["sm_86; rm"], "do not say which GPUs"),
         ("weight_bytes", -1, "'weight_bytes' is no size"),
         ("weight_bytes", "many", "'weight_bytes' is no size"),
     ],
@@ -216,6 +217,22 @@ def test_options_are_not_trusted(option, value, message, tmp_path, gpu):
     path = artifact(tmp_path, **{option: value})
     with pytest.raises(ArtifactError, match=message):
         load(path)
+
+
+@pytest.mark.parametrize("change", ["architectures", "version", "tf32", "plan", "bytes"])
+def test_an_engine_with_the_facts_of_another_never_reaches_tensorrt(change, tmp_path, gpu):
+    class Swapped(EngineFor):
+        def build(self, region, options):
+            blob = super().build(region, options)
+            other = {"architectures": ["sm_86", "sm_90"], "version": "1.7.1.117", "tf32": True, "plan": "0"}
+            if change == "bytes":
+                return Blob("tensorrt", blob.data + b"x", blob.options)
+            return Blob("tensorrt", blob.data, blob.options | {change: other[change]})
+
+    write(tmp_path / "model.gopt", mixed_model(), (Swapped(),), target=TARGET)
+    with pytest.raises(ArtifactError, match=r"do not fit its key|is damaged") as caught:
+        load(tmp_path / "model.gopt")
+    assert "graphopt compile MODEL --target cuda:sm_86" in caught.value.hint
 
 
 @pytest.mark.parametrize("trouble", ["driver", "card", "version", "bindings"])

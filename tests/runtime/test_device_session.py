@@ -101,7 +101,8 @@ def test_nothing_is_copied_that_is_on_the_gpu_already(whole, gpu):
     assert gpu.cuda.calls["cudaStreamSynchronize"] == 0
 
 
-def test_the_callers_stream_comes_before_and_after(whole, gpu):
+@pytest.mark.parametrize("first", ["session", "caller"])
+def test_the_callers_stream_comes_before_and_after(first, whole, gpu):
     path, model = whole
     session = load(path)
     stream = gpu.cuda.cudaStreamCreateWithFlags(1)[1]
@@ -115,6 +116,8 @@ def test_the_callers_stream_comes_before_and_after(whole, gpu):
     arrays = feeds(3)
     tensors = {n: Plain(gpu.cuda, np.asarray(a), stream=stream, late=True) for n, a in arrays.items()}
     outputs = session.run(tensors, stream=stream)
+    if first == "session":
+        same({name: array.numpy() for name, array in outputs.items()}, expected(model, arrays))
     # Work the caller enqueues now finds the outputs, though nobody has waited for anything yet.
     seen = {}
 
@@ -174,7 +177,8 @@ def test_an_output_goes_into_the_next_run(whole, gpu):
     session = load(path)
     arrays = feeds(3)
     first = session.run({name: Tensor(gpu.cuda, np.asarray(a)) for name, a in arrays.items()})
-    second = session.run(arrays | {"x": first["y"]})
+    with session.device.lend_stream():  # so that the next run is on another stream
+        second = session.run(arrays | {"x": first["y"]})
     wanted = expected(model, arrays | {"x": expected(model, arrays)["y"]})
     np.testing.assert_array_max_ulp(second["y"].numpy(), wanted["y"], maxulp=64)
 
@@ -195,8 +199,10 @@ def test_memory_is_given_back(kind, request, gpu):
     assert gpu.cuda.used == 0
 
 
+@pytest.mark.parametrize("eager", [0.0, 0.6])
 @pytest.mark.parametrize("kind", ["whole", "hybrid"])
-def test_many_threads_share_one_session(kind, request, gpu):
+def test_many_threads_share_one_session(kind, eager, request, gpu):
+    gpu.cuda.eager = eager
     path, model = request.getfixturevalue(kind)
     session = load(path)
     wanted = {seed: expected(model, feeds(seed + 1, seed % 2 == 0, seed)) for seed in range(6)}

@@ -75,6 +75,17 @@ def find_provider(index: int) -> CudaProvider | str:
         return error.message
 
 
+def gpu_here(index: int) -> bool:
+    """Whether this machine has a GPU of that number that could be used."""
+    from graphopt.backends.cuda.device import open_device
+
+    try:
+        open_device(index)
+    except (BackendError, UsageError):
+        return False
+    return True
+
+
 def open_on_gpu(model: bytes, options: Any, provider: CudaProvider) -> OnnxRuntimeCudaExecutable | None:
     """Open a region on a GPU; None when the provider's own libraries do not load.
 

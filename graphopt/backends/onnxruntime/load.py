@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from graphopt.backends.executable import WEIGHTS_NAME, Array, Executable, RegionBlob, TensorInfo
-from graphopt.backends.onnxruntime.cuda import CudaProvider, find_provider, open_on_gpu
+from graphopt.backends.onnxruntime.cuda import CudaProvider, find_provider, gpu_here, open_on_gpu
 from graphopt.backends.onnxruntime.session import (
     explain_failure,
     new_options,
@@ -24,7 +24,7 @@ def load(blob: RegionBlob) -> Executable:
     """Open a region. In a folder its weights are mapped, from a packed file they are copied once.
 
     A region of an artifact for a GPU runs there where ONNX Runtime has its provider for it, else on the
-    CPU, which its ``notices`` say.
+    CPU, which its ``notices`` say on a machine that has a GPU.
 
     Raises:
         BackendError: onnxruntime is missing or too old for the region.
@@ -54,7 +54,8 @@ def load(blob: RegionBlob) -> Executable:
         return found
     on_cpu = OnnxRuntimeExecutable(open_session(bytes(blob.data), options))
     reason = provider if isinstance(provider, str) else "its CUDA provider does not load"
-    on_cpu.notices = (f"onnxruntime's regions run on the CPU: {reason}",)
+    if gpu_here(blob.device):
+        on_cpu.notices = (f"onnxruntime's regions run on the CPU: {reason}",)
     return on_cpu
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from graphopt.backends.cuda.device import Device, open_device
 from graphopt.backends.executable import RegionBlob
 from graphopt.backends.tensorrt.executable import TensorRTExecutable
+from graphopt.backends.tensorrt.key import check_plan
 from graphopt.backends.tensorrt.logger import Log, first_error, log_of
 from graphopt.backends.tensorrt.module import Library, find_library
 from graphopt.backends.tensorrt.plan_options import PlanOptions
@@ -17,11 +18,12 @@ def load(blob: RegionBlob) -> TensorRTExecutable:
     """Open an engine on ``blob.device``.
 
     Raises:
-        ArtifactError: the region's options are malformed.
+        ArtifactError: the region's options are malformed, or those of another engine.
         BackendError: TensorRT, its libraries, the driver, the GPU or its memory are missing or are not
             what the engine was built for, or the engine is damaged; the hint says what to do.
         UsageError: there is no GPU of that number.
     """
+    check_plan(blob.options, blob.data)
     plan = PlanOptions.parse(blob.options)
     # A machine without a GPU is told so first: nothing that could be installed would help.
     device = open_device(blob.device)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphopt.backends.cuda.device import Device
-from graphopt.backends.tensorrt.module import NAMES, TITLES, Library
+from graphopt.backends.tensorrt.module import TITLES, Library
 from graphopt.errors import ArtifactError, BackendError
 
 _ARCHITECTURE = re.compile(r"sm_(\d{2,3})[a-z]?")
@@ -22,7 +22,7 @@ _ELSEWHERE = "or run the fallback model: fallback=True, --fallback"
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """The options of a region, checked: they are untrusted.
+    """What matters of the options of a region. They are untrusted.
 
     Attributes:
         module: name of the TensorRT module that built the engine.
@@ -44,19 +44,13 @@ class PlanOptions:
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> PlanOptions:
-        """Read the options of a region; raises ArtifactError where they are none."""
-        module, version = _text(options, "module"), _text(options, "version")
-        if module not in NAMES:
-            raise ArtifactError(f"an engine is of an unknown module '{module[:40]}'", "update graphopt")
-        architectures = options.get("architectures")
-        if not isinstance(architectures, list) or not all(_is_architecture(item) for item in architectures):
-            raise ArtifactError("an engine's architectures are not a list like sm_86")
+        """Read options that ``check_plan`` let through; raises ArtifactError where others are malformed."""
         sizes = [_size(options, key) for key in ("weight_bytes", "activation_bytes", "scratch_bytes")]
         return cls(
-            module,
-            version,
-            tuple(architectures),
-            _text(options, "device", ""),
+            options["module"],
+            options["version"],
+            tuple(options["architectures"]),
+            str(options.get("device", "")),
             options.get("hardware_compatible") == "ampere+",
             options.get("version_compatible") is True,
             sizes[0] + max(sizes[1:]),
@@ -104,22 +98,11 @@ class PlanOptions:
 _DISTRIBUTIONS = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx-cu13-bindings"}
 
 
-def _text(options: Mapping[str, Any], key: str, default: str | None = None) -> str:
-    value = options.get(key, default)
-    if not isinstance(value, str):
-        raise ArtifactError(f"an engine's options lack '{key}'", "compile the model again")
-    return value
-
-
 def _size(options: Mapping[str, Any], key: str) -> int:
     value = options.get(key, 0)
     if not isinstance(value, int) or not 0 <= value < 1 << 50:
         raise ArtifactError(f"an engine's '{key}' is no size in bytes", "compile the model again")
     return value
-
-
-def _is_architecture(value: object) -> bool:
-    return isinstance(value, str) and _ARCHITECTURE.fullmatch(value) is not None
 
 
 def _capability(architecture: str) -> int:

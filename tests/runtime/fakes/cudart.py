@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import random
 import threading
 from collections import Counter, deque
 from enum import IntEnum
@@ -68,6 +69,11 @@ class Event:
         self.stream = None
 
 
+def _is_blocked(queue: Stream) -> bool:
+    """Whether the next thing on a stream is to wait for what has not happened."""
+    return bool(queue.pending) and isinstance(queue.pending[0], Event) and not queue.pending[0].done
+
+
 class FakeCuda:
     """Stands for the module ``cuda.bindings.runtime``.
 
@@ -77,6 +83,7 @@ class FakeCuda:
         limit: bytes a GPU has.
         calls: how often each function was called.
         failing: function → error code to answer with from now on.
+        eager: how often, from 0 to 1, work of other streams is done too while somebody waits for one.
     """
 
     cudaError_t = cudaError_t
@@ -87,6 +94,8 @@ class FakeCuda:
         self.limit = 1 << 30
         self.calls = Counter()
         self.failing = {}
+        self.eager = 0.0
+        self.random = random.Random(0)
         self.blocks = {}  # address → Block, also those given back
         self.pinned = {}
         self.streams = {1: Stream()}
@@ -132,10 +141,7 @@ class FakeCuda:
     def drain(self, stream: int) -> None:
         """Do what is on a stream."""
         queue = self.streams[int(stream) or 1]
-        # A real GPU does its work by itself; here any thread that waits does it, one at a time.
-        with self.lock:
-            while queue.pending:
-                queue.pending.popleft()()
+        self._work_until(lambda: not queue.pending, queue)
 
     # ---- the driver and the GPUs
 
@@ -250,7 +256,7 @@ class FakeCuda:
     def cudaEventRecord(self, event, stream):
         # A new moment under the old number: whoever waits for the old one keeps it.
         moment = self.events[event] = Event()
-        moment.done, moment.stream = False, stream
+        moment.done, moment.stream = False, self.streams[int(stream) or 1]
         self.push(stream, lambda: setattr(moment, "done", True))
         return self._answer("cudaEventRecord")
 
@@ -258,12 +264,14 @@ class FakeCuda:
         return self._answer("cudaEventQuery") if self.events[event].done else (cudaError_t(NOT_READY),)
 
     def cudaEventSynchronize(self, event):
-        self._reach(self.events[event])
+        moment = self.events[event]
+        if not moment.done:
+            self._work_until(lambda: moment.done, moment.stream)
         return self._answer("cudaEventSynchronize")
 
     def cudaStreamWaitEvent(self, stream, event, flags):
         moment = self.events[event]
-        self.push(stream, lambda: self._reach(moment))
+        self.push(stream, moment)
         return self._answer("cudaStreamWaitEvent")
 
     def cudaEventDestroy(self, event):
@@ -314,6 +322,30 @@ class FakeCuda:
         self.blocks[block.address] = block
         return block
 
+    def _work_until(self, done, queue: Stream) -> None:
+        """Do work of a stream and of those it waits for, and sometimes of others, as a real GPU does.
+
+        A real GPU works by itself; here any thread that waits does its work, one at a time.
+        """
+        with self.lock:
+            while not done():
+                while self.eager and self.random.random() < self.eager:
+                    self._step(self.random.choice(tuple(self.streams.values())))
+                blocked = queue
+                while _is_blocked(blocked):
+                    blocked = blocked.pending[0].stream
+                if not done():
+                    assert self._step(blocked), "waits for what never comes"
+
+    def _step(self, queue: Stream) -> bool:
+        """Do the next piece of work of a stream, if there is one and it waits for nothing."""
+        if not queue.pending or _is_blocked(queue):
+            return False
+        work = queue.pending.popleft()
+        if not isinstance(work, Event):
+            work()
+        return True
+
     def _pageable(self, address: int, size: int) -> bool:
         return not any(
             block.address <= address < block.address + max(block.size, 1)
@@ -331,10 +363,3 @@ class FakeCuda:
             self.broken = ILLEGAL
             return
         self._store(target, ctypes.string_at(source, size))
-
-    def _reach(self, moment: Event) -> None:
-        queue = self.streams[int(moment.stream) or 1] if moment.stream is not None else None
-        with self.lock:
-            while not moment.done and queue is not None and queue.pending:
-                queue.pending.popleft()()
-        assert moment.done, "waits for an event that never comes"
