@@ -19,9 +19,11 @@ from graphopt.backends.tensorrt.legalize.raise_ranks import RaiseRanks
 from graphopt.backends.tensorrt.legalize.spell_affine_grid import SpellAffineGrid
 from graphopt.backends.tensorrt.legalize.spell_attention import SpellAttention
 from graphopt.backends.tensorrt.legalize.spell_col2im import SpellCol2im
+from graphopt.backends.tensorrt.legalize.spell_contrib_attention import SpellContribAttention
 from graphopt.backends.tensorrt.legalize.spell_dequantize_linear import SpellDequantizeLinear
 from graphopt.backends.tensorrt.legalize.spell_dft import SpellDft
 from graphopt.backends.tensorrt.legalize.spell_dynamic_quantization import SpellDynamicQuantization
+from graphopt.backends.tensorrt.legalize.spell_fused_products import SpellFusedProducts
 from graphopt.backends.tensorrt.legalize.spell_integer_convs import SpellIntegerConvs
 from graphopt.backends.tensorrt.legalize.spell_integer_matmuls import SpellIntegerMatmuls
 from graphopt.backends.tensorrt.legalize.spell_integer_steps import SpellIntegerSteps
@@ -45,6 +47,8 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     SpellIntegerConvs,
     CarryBytesAsFloats,
     DropIntegerCasts,
+    SpellFusedProducts,
+    SpellContribAttention,
     SpellAttention,
     SpellStatistics,
     SpellAffineGrid,
