@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphopt.driver.bench_feeds import artifact_model, artifact_source, bench_feeds
+from graphopt.driver.bench_feeds import artifact_model, artifact_source, artifact_target, bench_feeds
 from graphopt.driver.conditions import machine_name, versions
 from graphopt.driver.engines import artifact_engine, onnxruntime_engine
 from graphopt.equality.feedfile import save_feeds
@@ -134,7 +134,8 @@ def bench(
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
 ) -> BenchReport:
-    """Measure a model in ONNX Runtime, or an artifact beside ONNX Runtime.
+    """Measure a model in ONNX Runtime, or an artifact beside ONNX Runtime: an artifact for a GPU beside its
+    CUDA provider on that GPU.
 
     Args:
         source: an ``.onnx`` file, or an artifact (folder or packed file).
@@ -163,13 +164,14 @@ def bench(
         arrays = bench_feeds(graph, partial(_run, path, kind), inputs=inputs, feeds=feeds, seed=seed)
         file = scratch / "feeds.npz"
         save_feeds(file, arrays)
-        engines = _engines(path, kind, graph, file, count, baseline)
+        gpu = kind == "artifact" and artifact_target(path).get("kind") == "cuda"
+        engines = _engines(path, kind, graph, file, count, baseline, gpu=gpu)
         found = compare(
             engines,
             budget_seconds=budget_seconds,
             precision=0.0,
             threads=count,
-            machine=machine_name(),
+            machine=machine_name(gpu=gpu),
             seed=seed,
             drop_failing=True,
             progress=progress,
@@ -229,21 +231,29 @@ def _run(path: Path, kind: str, model: ir.Model) -> Run:
 
 
 def _engines(
-    path: Path, kind: str, graph: Path, feeds: Path, threads: int, baseline: bool | str | os.PathLike[str]
+    path: Path,
+    kind: str,
+    graph: Path,
+    feeds: Path,
+    threads: int,
+    baseline: bool | str | os.PathLike[str],
+    *,
+    gpu: bool,
 ) -> Sequence[Engine]:
     """What to measure; the first is the subject."""
+    beside = partial(onnxruntime_engine, feeds=feeds, threads=threads, gpu=gpu)
     if kind == "model":
-        engines = [onnxruntime_engine(ORIGINAL, path, feeds, threads)]
+        engines = [beside(ORIGINAL, path)]
         if baseline is True:
-            engines.append(onnxruntime_engine(UNOPTIMISED, path, feeds, threads, optimise=False))
+            engines.append(beside(UNOPTIMISED, path, optimise=False))
     else:
         engines = [artifact_engine(ARTIFACT, path, feeds, threads)]
         if baseline is True:
             if original := artifact_source(path):
-                engines.append(onnxruntime_engine(ORIGINAL, original, feeds, threads))
-            engines.append(onnxruntime_engine(OPTIMISED_GRAPH, graph, feeds, threads))
+                engines.append(beside(ORIGINAL, original))
+            engines.append(beside(OPTIMISED_GRAPH, graph))
     if not isinstance(baseline, bool):
-        engines.append(onnxruntime_engine(f"onnxruntime on {Path(baseline).name}", baseline, feeds, threads))
+        engines.append(beside(f"onnxruntime on {Path(baseline).name}", baseline))
     return engines
 
 

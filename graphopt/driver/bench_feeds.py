@@ -76,6 +76,13 @@ def artifact_source(path: Path) -> Path | None:
     return original if found == digest else None
 
 
+def artifact_target(path: Path) -> Mapping[str, object]:
+    """The machine an artifact was compiled for, as its manifest says."""
+    from graphopt.artifact.reader import open_artifact
+
+    return open_artifact(path).manifest.target
+
+
 def artifact_model(path: Path, scratch: Path) -> Path:
     """The optimised graph of an artifact as a file; a packed artifact is unpacked into ``scratch``."""
     from graphopt.artifact.manifest import MODEL_NAME

@@ -6,12 +6,15 @@ import importlib.metadata
 import platform
 
 
-def machine_name() -> str:
-    """This machine in a few words: processor, instruction set, cores."""
+def machine_name(*, gpu: bool = False) -> str:
+    """This machine in a few words: processor, instruction set, cores; with ``gpu`` the GPU and its driver."""
+    from graphopt.targets.cuda import find_gpus
     from graphopt.targets.host import host_target
 
     target = host_target()
-    return f"{target.model_name}, {target.isa}, {target.cores} cores"
+    name = f"{target.model_name}, {target.isa}, {target.cores} cores"
+    found = find_gpus().gpus[:1] if gpu else ()
+    return ", ".join((name, *(f"{g.name} ({g.architecture}, driver {g.driver or 'unknown'})" for g in found)))
 
 
 def versions(packages: tuple[str, ...] = ("graphopt", "onnx", "onnxruntime", "numpy")) -> dict[str, str]:

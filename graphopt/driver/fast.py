@@ -68,7 +68,7 @@ class Race:
             baseline=INPUT,
             budget_seconds=seconds * len(engines) / 2,
             threads=self.threads,
-            machine=machine_name(),
+            machine=machine_name(gpu=self.gpu),
             progress=self.progress,
         )
 
