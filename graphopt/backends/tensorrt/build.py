@@ -17,8 +17,8 @@ from graphopt.backends.tensorrt.timing_cache import TimingCache
 if TYPE_CHECKING:
     from graphopt.backends.tensorrt import api
 
-_ABOUT_OPTIONS = re.compile(r"within workspace limit|\bprofile\b", re.IGNORECASE)
-"""What TensorRT says when a network does not go with what was asked for, whichever node it is at."""
+_ABOUT_PROFILE = re.compile(r"\bprofile\b", re.IGNORECASE)
+"""What TensorRT says when a network does not go with the ranges of shapes, whichever node it is at."""
 
 
 def build(request: BuildRequest) -> BuildReply:
@@ -39,14 +39,14 @@ def build(request: BuildRequest) -> BuildReply:
     if request.options.timing_cache is not None:
         timings = TimingCache.for_library(library, request.options.timing_cache)
         notes = timings.use(config)
-    plan = _build_plan(parsing, config)
+    plan = _build_plan(parsing, config, request)
     if timings is not None:
         timings.keep(config)
     Path(request.plan).write_bytes(memoryview(plan))
     return BuildReply(_facts(library, parsing, config, request), (*notes, *parsing.log.notes()))
 
 
-def _build_plan(parsing: Parsing, config: api.Config) -> api.HostMemory:
+def _build_plan(parsing: Parsing, config: api.Config, request: BuildRequest) -> api.HostMemory:
     try:
         plan = parsing.builder.build_serialized_network(parsing.network, config)
     except Exception as error:
@@ -54,7 +54,10 @@ def _build_plan(parsing: Parsing, config: api.Config) -> api.HostMemory:
     if plan is None:
         said = [readable(text) for text in parsing.log.texts(ERROR)]
         message = next(filter(None, said), "no reason given")
-        raise BuildRefused(message, "options" if _ABOUT_OPTIONS.search(message) else "build")
+        if (allowed := request.options.workspace_bytes) is not None and "within workspace limit" in message:
+            said_plainly = f"no kernel manages with the {allowed:,} bytes of scratch memory allowed"
+            raise BuildRefused(said_plainly, "options")
+        raise BuildRefused(message, "options" if _ABOUT_PROFILE.search(message) else "build")
     return plan
 
 

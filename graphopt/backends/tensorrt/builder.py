@@ -35,7 +35,8 @@ class Builder:
         """
         with self._lock:
             try:
-                return _read_reply(self._ask(request.to_json()))
+                reply = self._ask(request.to_json()) or self._ask(request.to_json())
+                return _read_reply(reply or _NO_ANSWER)
             except (KeyboardInterrupt, SystemExit):
                 self.stop()
                 raise
@@ -53,7 +54,8 @@ class Builder:
             self._said.close()
             self._said = None
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The reply; None from a process that had ended in peace, as it does when idle for long."""
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -65,6 +67,8 @@ class Builder:
             line = ""
         if line.endswith("\n"):
             return dict(json.loads(line))
+        if process.wait() == 0:
+            return None
         raise self._death(process)
 
     def _running(self) -> subprocess.Popen[str]:
@@ -92,9 +96,18 @@ class Builder:
         self.stop()
         lines = [line for line in text.decode(errors="replace").splitlines() if line.strip()]
         last = f": {lines[-1][:200]}" if lines else ""
-        if status >= 0:
+        if status > 0:
             return BackendError(f"the building process ended with status {status}{last}", "graphopt doctor")
         return BuildRefused(f"TensorRT died of it ({signal.Signals(-status).name}){last}", "process")
+
+
+_NO_ANSWER = {
+    "failed": {
+        "kind": "BackendError",
+        "message": "the building process ends before it answers",
+        "hint": "graphopt doctor",
+    }
+}
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,6 +17,8 @@ from typing import Any
 from graphopt.backends.tensorrt.build import build
 from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest
 from graphopt.errors import GraphoptError
+
+IDLE_SECONDS = 60.0
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,11 +41,12 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer until stdin ends."""
+    """Answer until stdin ends, or nothing was asked for a while."""
     # Replies have a pipe of their own: what libraries print to stdout goes where stderr goes.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    for line in sys.stdin:
+    # A program that goes on without compiling gets the memory back.
+    while select.select([sys.stdin], [], [], IDLE_SECONDS)[0] and (line := sys.stdin.readline()):
         replies.write(json.dumps(answer(json.loads(line))) + "\n")
         replies.flush()
 

@@ -86,6 +86,24 @@ def test_a_process_that_dies_refuses_the_model_and_is_replaced(worker, name, num
         assert refused.value.stage == "process"
 
 
+def test_a_process_that_was_idle_for_long_is_replaced(worker, tmp_path):
+    mark = tmp_path / "answered"
+    code = f"import pathlib\nmark = pathlib.Path({str(mark)!r})\n"
+    code += "if not mark.exists(): mark.touch(); sys.exit(0)\nreply(built={'facts': {'a': 1}, 'notes': []})\n"
+    assert worker(code).build(REQUEST).facts == {"a": 1}
+
+
+def test_a_process_that_never_answers_is_given_up(worker):
+    with pytest.raises(BackendError, match="ends before it answers"):
+        worker("sys.exit(0)\n").build(REQUEST)
+
+
+def test_the_process_ends_when_nothing_is_asked(monkeypatch):
+    code = "from graphopt.backends.tensorrt import worker\nworker.IDLE_SECONDS = 0.05\nworker.main()\n"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        assert process.wait(timeout=30) == 0
+
+
 def test_a_process_that_ends_by_itself_is_an_error_of_ours(worker):
     with pytest.raises(BackendError, match=r"ended with status 1: KeyError: 'x' \(graphopt doctor\)"):
         worker("{}['x']\n").build(REQUEST)
