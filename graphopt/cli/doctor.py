@@ -83,8 +83,9 @@ def _nvidia(found: NvidiaReport) -> Iterator[str]:
         words = [check.version, check.detail] if check.state == "ok" else [f"{check.state}: {check.detail}"]
         text = ", ".join(filter(None, words)) or "here"
         needed = "" if check.state == "ok" else f" (for {check.purpose})"
-        fix = f"; fix: {check.fix}" if check.fix else ""
-        yield f"           {check.name:<22} {text}{needed}{fix}"
+        yield f"           {check.name:<22} {text}{needed}"
+        if check.fix:
+            yield f"           {'':<22} fix: {check.fix}"
 
 
 def _ceilings(found: Ceilings) -> Iterator[str]:
