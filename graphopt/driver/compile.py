@@ -147,7 +147,8 @@ class _Compilation:
                 rows = ablate(workshop, settled, oracle, mode, race)
                 measurement = replace(measurement, ablation=rows)
         with self._stage("write"):
-            report = self._write(workshop, settled, measurement, memory, found.record)
+            precision = decisions.precision if decisions is not None and found.record else found.record
+            report = self._write(workshop, settled, measurement, memory, precision)
         return CompileResult(self.output, report)
 
     def _steps(

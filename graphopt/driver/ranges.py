@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -214,10 +214,3 @@ def dim_sizes(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> dict[str,
             if isinstance(dim, str):
                 found.setdefault(dim, size)
     return found
-
-
-def binding_texts(ranges: Ranges) -> Iterator[str]:
-    """The ranges as ``--shape`` takes them: ``x:1x3x64x64/1x3x96x96/1x3x128x128``."""
-    for name in ranges.usual:
-        three = (ranges.least[name], ranges.usual[name], ranges.most[name])
-        yield f"{name}:" + "/".join("x".join(map(str, shape)) for shape in three)

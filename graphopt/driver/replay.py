@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from graphopt.errors import ArtifactError
 from graphopt.report.record import CompileReport, Dropped, Shipped
@@ -21,6 +22,7 @@ class Decisions:
         shipped: ``optimised`` or ``input``.
         threads: it compiled for.
         source_sha256: of the model it compiled.
+        precision: what its report says about a lower precision, or None.
     """
 
     origin: str
@@ -29,6 +31,7 @@ class Decisions:
     shipped: Shipped
     threads: int | None
     source_sha256: str
+    precision: dict[str, Any] | None = None
 
 
 def recorded_decisions(path: str | os.PathLike[str]) -> Decisions:
@@ -55,4 +58,5 @@ def recorded_decisions(path: str | os.PathLike[str]) -> Decisions:
         shipped=report.measurement.shipped,
         threads=manifest.threads,
         source_sha256=report.source.sha256,
+        precision=report.precision,
     )
