@@ -44,14 +44,25 @@ class GpuQuery:
 def find_gpus() -> GpuQuery:
     """Ask the driver for its GPUs; never raises. A GPU that CUDA_VISIBLE_DEVICES hides is still listed.
 
-    Containers may have the driver without its tool: then the library is asked.
+    Containers may have the driver without its tool, and the tool of a Jetson leaves out what is asked:
+    then the driver's library is.
     """
+    from graphopt.targets.cuda_driver import cuda_driver
+
+    query = _ask_tool()
+    if query is not None and query.gpus:
+        return query
+    driver = cuda_driver()
+    if query is None or driver.gpus:
+        return GpuQuery(driver.gpus, driver.reason)
+    return query
+
+
+def _ask_tool() -> GpuQuery | None:
+    """What nvidia-smi lists, or None where it is not installed."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        from graphopt.targets.cuda_driver import cuda_driver
-
-        driver = cuda_driver()
-        return GpuQuery(driver.gpus, driver.reason)
+        return None
     try:
         done = subprocess.run(
             (tool, *_QUERY), capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False

@@ -77,3 +77,13 @@ def test_without_the_drivers_tool_the_library_is_asked(
     assert cuda.find_gpus() == cuda.GpuQuery((gpu,), "")
     monkeypatch.setattr(cuda_driver, "cuda_driver", lambda: CudaDriver(None, (), "there is none", "fix"))
     assert cuda.find_gpus() == cuda.GpuQuery((), "there is none")
+
+
+def test_a_tool_that_leaves_out_the_capability(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'Orin (nvgpu), [N/A], [N/A], 540.4.0'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    orin = Gpu("Orin", "sm_87", 1, "")
+    monkeypatch.setattr(cuda_driver, "cuda_driver", lambda: CudaDriver((12, 6), (orin,)))
+    assert cuda.find_gpus().gpus == (orin,)

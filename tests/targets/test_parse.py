@@ -162,6 +162,7 @@ def test_asking_the_driver(
     tool.write_text(f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(cuda_driver, "cuda_driver", lambda: CudaDriver(None, (), "there is no driver", ""))
     query = cuda.find_gpus()
     assert len(query.gpus) == count
     assert query.reason.startswith(reason)
