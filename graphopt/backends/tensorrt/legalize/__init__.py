@@ -18,6 +18,7 @@ from graphopt.backends.tensorrt.legalize.multiply_as_integers import MultiplyAsI
 from graphopt.backends.tensorrt.legalize.raise_ranks import RaiseRanks
 from graphopt.backends.tensorrt.legalize.spell_affine_grid import SpellAffineGrid
 from graphopt.backends.tensorrt.legalize.spell_attention import SpellAttention
+from graphopt.backends.tensorrt.legalize.spell_block_products import SpellBlockProducts
 from graphopt.backends.tensorrt.legalize.spell_col2im import SpellCol2im
 from graphopt.backends.tensorrt.legalize.spell_contrib_attention import SpellContribAttention
 from graphopt.backends.tensorrt.legalize.spell_dequantize_linear import SpellDequantizeLinear
@@ -28,6 +29,8 @@ from graphopt.backends.tensorrt.legalize.spell_integer_convs import SpellInteger
 from graphopt.backends.tensorrt.legalize.spell_integer_matmuls import SpellIntegerMatmuls
 from graphopt.backends.tensorrt.legalize.spell_integer_steps import SpellIntegerSteps
 from graphopt.backends.tensorrt.legalize.spell_quantize_linear import SpellQuantizeLinear
+from graphopt.backends.tensorrt.legalize.spell_quantized_products import SpellQuantizedProducts
+from graphopt.backends.tensorrt.legalize.spell_quantized_steps import SpellQuantizedSteps
 from graphopt.backends.tensorrt.legalize.spell_recurrent_layout import SpellRecurrentLayout
 from graphopt.backends.tensorrt.legalize.spell_scatter_reduction import SpellScatterReduction
 from graphopt.backends.tensorrt.legalize.spell_silu import SpellSilu
@@ -38,6 +41,9 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     InlineBodies,
     ExpandStandardFunctions,
     ExpandQuantizedLstm,
+    SpellQuantizedProducts,
+    SpellQuantizedSteps,
+    SpellBlockProducts,
     FoldIntegerBias,
     MultiplyAsIntegers,
     SpellDynamicQuantization,

@@ -25,8 +25,8 @@ def _refuses(match: Match) -> str | None:
         return "its operands are not of 8 bits"
     if match.attr("auto") not in (None, "NOTSET", "VALID"):
         return "its padding depends on the size of the image"
-    if not match.is_constant("w") or not (match.rank("w") or 0) > 2:
-        return "its weight is computed"
+    if (match.rank("w") or 0) < 3:
+        return "the rank of its weight is unknown"
     if "z" in match and match.static_shape("z") not in ((), (1,)):
         return "its input has several zero points"
     return (
@@ -34,10 +34,11 @@ def _refuses(match: Match) -> str | None:
     )
 
 
-def _weight(match: Match) -> Array:
-    """The weight less its zero point, one for each channel at most, as wide integers."""
+def _weight(match: Match) -> Array | None:
+    """A constant weight less its zero point, one for each channel at most, as wide integers."""
     weight, zero = match.constant("w"), match.constant("v") if "v" in match else None
-    assert weight is not None, "the guard let only constants through"
+    if weight is None or ("v" in match and zero is None):
+        return None
     if zero is None:
         return weight.astype(np.int32)
     size = (-1, *(1,) * (weight.ndim - 1)) if zero.size > 1 else ()
@@ -53,9 +54,8 @@ def _convolved(match: Match) -> Replacement:
     """conv(x - z) = conv(x - m) - (z - m)·Σw, where m makes x signed and the padding is z - m."""
     kind, weight = match.dtype("x"), _weight(match)
     assert kind is not None, "the guard let only bytes through"
-    is_small = bool(weight.min(initial=0) >= -128 and weight.max(initial=0) <= 127)
     constants: dict[str, Constant] = {"one": np.ones((), np.float32)}
-    if not is_small:
+    if weight is None or weight.min(initial=0) < -128 or weight.max(initial=0) > 127:
         return _in_floats(match, weight, constants)
     constants["bytes"] = weight.astype(np.int8)
     shift = shift_of(kind)
@@ -102,29 +102,26 @@ def _moved(match: Match, shift: int, constants: dict[str, Constant]) -> list[str
     return [*lines, "padded = Pad (centred, around)", "moved = Add (padded, offset)"]
 
 
-def _in_floats(match: Match, weight: Array, constants: dict[str, Constant]) -> Replacement:
-    """A weight that is too wide for int8 without its zero point: products of whole floats."""
-    low = int(weight.min(initial=0)) + 128
-    constants.update(bytes=(weight - low).astype(np.int8), low=np.asarray(low, np.float32))
-    lines = [
-        "wide = Cast <to = 1> (x)",
-        "narrow = DequantizeLinear (bytes, one)",
-        "filter = Add (narrow, low)",
-    ]
-    if is_zero(match, "z"):
-        lines.append("image = wide")
-    elif match.is_constant("z"):
-        zero = match.constant("z")
-        assert zero is not None, "it is constant"
-        constants["offset"] = zero.astype(np.float32).reshape(())
-        lines.append("image = Sub (wide, offset)")
+def _in_floats(match: Match, weight: Array | None, constants: dict[str, Constant]) -> Replacement:
+    """A weight that is computed, or too wide for int8 without its zero point: products of whole floats."""
+    lines = ["x_wide = Cast <to = 1> (x)", *_centred(match, "x_wide", "z", "image")]
+    if weight is None:
+        lines += ["w_wide = Cast <to = 1> (w)", *_centred(match, "w_wide", "v", "filter")]
     else:
-        lines += ["offset = Cast <to = 1> (z)", "image = Sub (wide, offset)"]
-    lines += [
-        "sums = Conv <auto_pad = @auto, pads = @pads, **attrs> (image, filter)",
-        "y = Cast <to = 6> (sums)",
-    ]
-    return Replacement("\n".join(lines), constants=constants)
+        low = int(weight.min(initial=0)) + 128
+        constants.update(
+            bytes=(weight.astype(np.int32) - low).astype(np.int8), low=np.asarray(low, np.float32)
+        )
+        lines += ["narrow = DequantizeLinear (bytes, one)", "filter = Add (narrow, low)"]
+    lines += ["sums = Conv <auto_pad = @auto, pads = @pads, **attrs> (image, filter)"]
+    return Replacement("\n".join([*lines, "y = Cast <to = 6> (sums)"]), constants=constants)
+
+
+def _centred(match: Match, value: str, zero: str, result: str) -> list[str]:
+    """An operand less its single zero point, as floats."""
+    if is_zero(match, zero):
+        return [f"{result} = {value}"]
+    return [f"{zero}_wide = Cast <to = 1> ({zero})", f"{result} = Sub ({value}, {zero}_wide)"]
 
 
 def _draw(draw: Draw) -> None:
@@ -134,7 +131,12 @@ def _draw(draw: Draw) -> None:
     size = draw.feeds["x"].shape
     draw.feeds["x"] = draw.rng.integers(0, 256, size).astype(np.uint8).view(left.numpy())
     group = draw.choice(1, 2)
-    draw.constant("w", draw.rng.integers(0, 256, (6, 4 // group, 3, 3)).astype(np.uint8).view(right.numpy()))
+    numbers = draw.rng.integers(0, 256, (6, 4 // group, 3, 3)).astype(np.uint8).view(right.numpy())
+    if draw.flag():
+        draw.constant("w", numbers)
+    else:
+        draw.input("w", *numbers.shape, dtype=right)
+        draw.feeds["w"] = numbers
     if draw.flag():
         draw.input("z", dtype=left)
     else:
@@ -179,9 +181,10 @@ class SpellIntegerConvs(Pass):
     Before: ``y = ConvInteger<pads=p>(x, w, z)``.
     After:  ``y = Conv(DequantizeLinear(QuantizeLinear(Pad(x - z) + z - 128, 1), 1), DequantizeLinear(w, 1))
             - (z - 128) · Σw``, cast to int32.
-    Needs:  a constant weight of 8 bits; a single zero point of the image; padding in numbers.
+    Needs:  operands of 8 bits; a single zero point of the image; padding in numbers.
     Keeps:  weights of 8 bits; every bit of sums below 2²⁴, which float32 holds.
-    Skips:  8-bit products where a weight does not fit int8 without its zero point: whole floats then.
+    Skips:  8-bit products where a weight is computed, or does not fit int8 without its zero point:
+            whole floats then.
     """
 
     backend: ClassVar[str] = "tensorrt"
