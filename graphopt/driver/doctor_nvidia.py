@@ -201,7 +201,11 @@ def _cuda_bindings(driver: CudaDriver) -> Check:
     version = package_version("cuda-bindings")
     if version is None:
         return Check(name, "missing", "running", detail="not installed", fix=fix)
-    importlib.import_module("cuda.bindings.runtime")
+    try:
+        importlib.import_module("cuda.bindings.runtime")
+    except Exception as error:
+        again = "pip install --force-reinstall cuda-bindings"
+        return Check(name, "broken", "running", version, " ".join(str(error).split())[:300], again)
     major = int(version.partition(".")[0])
     if driver.cuda and driver.cuda[0] < major:
         reason = f"made for CUDA {major}, the driver runs CUDA {driver.cuda[0]}.{driver.cuda[1]}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from graphopt.backends.tensorrt.architectures import builds_for
+from graphopt.backends.tensorrt.module import FIXES, libraries
 from graphopt.errors import TargetError
 from graphopt.targets.named import CUDA_ARCHITECTURES
 from graphopt.targets.parse import NAME_THEM, NoGpuError, parse_target
@@ -19,14 +21,14 @@ def find_target(text: str) -> Target:
         return parse_target(text)
     except NoGpuError as error:
         offers = _offers()
-        raise TargetError(error.message, f"{NAME_THEM}; {offers}" if offers else error.hint) from None
+        hint = (
+            f"{NAME_THEM}; {offers}" if offers else f"{error.hint}; {FIXES['tensorrt_rtx']} builds for most"
+        )
+        raise TargetError(error.message, hint) from None
 
 
 def _offers() -> str:
     """What each TensorRT here builds engines for; empty where there is none."""
-    from graphopt.backends.tensorrt.architectures import builds_for
-    from graphopt.backends.tensorrt.module import libraries
-
     texts = []
     for library in libraries():
         names = [f"{name} ({CUDA_ARCHITECTURES.get(name, '?')})" for name in builds_for(library)]

@@ -246,3 +246,15 @@ def test_what_a_person_reads(machine: Examine) -> None:
         in text
     )
     assert "fix: pip install 'graphopt[tensorrt]'" in text
+
+
+def test_bindings_that_cannot_be_imported(machine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(packages={"cuda-bindings": "13.0.1"})
+
+    def absent(name: str) -> None:
+        raise ImportError(f"no {name}")
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    found = check(examine_nvidia(), "cuda-bindings")
+    assert (found.state, found.detail) == ("broken", "no cuda.bindings.runtime")
+    assert found.fix == "pip install --force-reinstall cuda-bindings"

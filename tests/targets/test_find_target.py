@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from graphopt.backends.tensorrt import module
 from graphopt.backends.tensorrt.module import Library
+from graphopt.driver import target
 from graphopt.driver.target import find_target
 from graphopt.errors import TargetError
 from graphopt.targets import parse
@@ -22,7 +22,7 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_can_be_built_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "libraries", lambda: (Library("tensorrt_rtx", "1.7.1.116", RTX),))
+    monkeypatch.setattr(target, "libraries", lambda: (Library("tensorrt_rtx", "1.7.1.116", RTX),))
     with pytest.raises(TargetError) as caught:
         find_target("cuda")
     assert (
@@ -36,8 +36,11 @@ def test_what_can_be_built_here_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_without_any_tensorrt_all_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "libraries", lambda: ())
-    with pytest.raises(TargetError, match=r"sm_75 \(T4, RTX 20\), .*sm_121 \(GB10\)"):
+    monkeypatch.setattr(target, "libraries", lambda: ())
+    with pytest.raises(
+        TargetError,
+        match=r"sm_75 \(T4, RTX 20\), .*sm_121 \(GB10\); pip install 'graphopt\[tensorrt-rtx\]' builds for most",
+    ):
         find_target("cuda")
 
 
