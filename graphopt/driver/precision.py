@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphopt.errors import EqualityError
+from graphopt.errors import EqualityError, FeedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +88,8 @@ def lower_precision(
         judge: of a converted model; None runs the graph itself with every intermediate rounded
             (``runners.emulating_runner``). One that also legalises finds what a backend's spelling
             overflows.
-        feeds: inputs to observe ranges on where there is no oracle; without any the graph alone decides.
+        feeds: inputs to observe ranges on where there is no oracle; without any, some are derived, and
+            where none can be the graph alone decides.
         progress: called with one line now and then.
 
     Raises:
@@ -100,7 +101,9 @@ def lower_precision(
     say = progress or (lambda _: None)
     say(f"observe ranges for {precision}")
     trial = Trial(optimized, NAMES[precision])
-    ranges = _observe(trial, [feed.values for feed in oracle.feeds] if oracle is not None else feeds)
+    if oracle is not None:
+        feeds = [feed.values for feed in oracle.feeds]
+    ranges = _observe(trial, feeds or _derived_feeds(imported))
     kept = trial.rules(ranges)
     if oracle is None:
         return _lowered(trial, kept, None, None, ranges)
@@ -127,6 +130,17 @@ def _observe(trial: Any, feeds: Sequence[Feeds]) -> Ranges | None:
     if not feeds:
         return None
     return observe(trial.flat, feeds, oracle_runner, trial.near_zero())
+
+
+def _derived_feeds(imported: ir.Model) -> Sequence[Feeds]:
+    from graphopt.driver.runners import oracle_runner
+    from graphopt.equality.feeds import derive_feeds
+
+    try:
+        found = derive_feeds(imported, oracle_runner(imported).run, value_sets=1, seed=0)
+    except FeedError:
+        return ()
+    return [feed.values for feed in found.feeds]
 
 
 def _lower_oracle(oracle: Oracle, imported: ir.Model, trial: Any) -> Oracle:

@@ -82,14 +82,14 @@ class Keeper:
                 self._keep_makers(value, ranges, reason)
 
     def _keep_makers(self, value: ir.Value, ranges: Ranges, reason: str) -> None:
-        """A value is as exact as what it was made of: back to where values are ordinary or mixed."""
+        """A value is as exact as what it was made of: back to where values are ordinary or sums of many."""
         work, seen = [value], {value}
         while work:
             node = work.pop().producer()
-            if node is None:
+            if node is None or not _is_light(node):
                 continue
             self._keep(node, reason)
-            for operand in node.inputs if _is_light(node) else ():
+            for operand in node.inputs:
                 if operand is None or operand in seen or ranges.least.get(operand, 1.0) >= self._smallest:
                     continue
                 seen.add(operand)
