@@ -29,9 +29,7 @@ def _refuses(match: Match) -> str | None:
         return "the rank of its weight is unknown"
     if "z" in match and match.static_shape("z") not in ((), (1,)):
         return "its input has several zero points"
-    return (
-        None if is_zero(match, "v") or match.is_constant("v") else "the zero point of its weight is computed"
-    )
+    return None
 
 
 def _weight(match: Match) -> Array | None:
@@ -56,7 +54,7 @@ def _convolved(match: Match) -> Replacement:
     assert kind is not None, "the guard let only bytes through"
     constants: dict[str, Constant] = {"one": np.ones((), np.float32)}
     if weight is None or weight.min(initial=0) < -128 or weight.max(initial=0) > 127:
-        return _in_floats(match, weight, constants)
+        return _in_floats(match, constants)
     constants["bytes"] = weight.astype(np.int8)
     shift = shift_of(kind)
     if not shift and is_zero(match, "z"):
@@ -102,26 +100,30 @@ def _moved(match: Match, shift: int, constants: dict[str, Constant]) -> list[str
     return [*lines, "padded = Pad (centred, around)", "moved = Add (padded, offset)"]
 
 
-def _in_floats(match: Match, weight: Array | None, constants: dict[str, Constant]) -> Replacement:
+def _in_floats(match: Match, constants: dict[str, Constant]) -> Replacement:
     """A weight that is computed, or too wide for int8 without its zero point: products of whole floats."""
-    lines = ["x_wide = Cast <to = 1> (x)", *_centred(match, "x_wide", "z", "image")]
-    if weight is None:
-        lines += ["w_wide = Cast <to = 1> (w)", *_centred(match, "w_wide", "v", "filter")]
-    else:
-        low = int(weight.min(initial=0)) + 128
-        constants.update(
-            bytes=(weight.astype(np.int32) - low).astype(np.int8), low=np.asarray(low, np.float32)
-        )
-        lines += ["narrow = DequantizeLinear (bytes, one)", "filter = Add (narrow, low)"]
-    lines += ["sums = Conv <auto_pad = @auto, pads = @pads, **attrs> (image, filter)"]
-    return Replacement("\n".join([*lines, "y = Cast <to = 6> (sums)"]), constants=constants)
+    lines = ["x_wide = Cast <to = 1> (x)", *_centred(match, "x_wide", "z", "image", constants)]
+    lines += ["w_wide = Cast <to = 1> (w)", *_centred(match, "w_wide", "v", "filter", constants)]
+    lines += [
+        "sums = Conv <auto_pad = @auto, pads = @pads, **attrs> (image, filter)",
+        "y = Cast <to = 6> (sums)",
+    ]
+    return Replacement("\n".join(lines), constants=constants)
 
 
-def _centred(match: Match, value: str, zero: str, result: str) -> list[str]:
-    """An operand less its single zero point, as floats."""
+def _centred(match: Match, value: str, zero: str, result: str, constants: dict[str, Constant]) -> list[str]:
+    """An operand less its zero point, one for each slice of its first axis at most, as floats."""
     if is_zero(match, zero):
         return [f"{result} = {value}"]
-    return [f"{zero}_wide = Cast <to = 1> ({zero})", f"{result} = Sub ({value}, {zero}_wide)"]
+    lines, shape = [f"{zero}_wide = Cast <to = 1> ({zero})"], match.static_shape(zero)
+    if shape in ((), (1,)):
+        return [*lines, f"{result} = Sub ({value}, {zero}_wide)"]
+    constants["axes"] = np.arange(1, match.rank("w") or 1, dtype=np.int64)
+    return [
+        *lines,
+        f"{zero}_along = Unsqueeze ({zero}_wide, axes)",
+        f"{result} = Sub ({value}, {zero}_along)",
+    ]
 
 
 def _draw(draw: Draw) -> None:
