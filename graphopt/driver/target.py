@@ -21,9 +21,9 @@ def find_target(text: str) -> Target:
         return parse_target(text)
     except NoGpuError as error:
         offers = _offers()
-        hint = (
-            f"{NAME_THEM}; {offers}" if offers else f"{error.hint}; {FIXES['tensorrt_rtx']} builds for most"
-        )
+        hint = f"{NAME_THEM}; {offers}"
+        if not offers:
+            hint = f"{error.hint}; {FIXES['tensorrt_rtx']} builds for most of them"
         raise TargetError(error.message, hint) from None
 
 
