@@ -274,6 +274,11 @@ class FakeCuda:
         self.push(stream, moment)
         return self._answer("cudaStreamWaitEvent")
 
+    def cudaEventElapsedTime(self, before, after):
+        assert self.events[before].done
+        assert self.events[after].done
+        return self._answer("cudaEventElapsedTime", 0.25)
+
     def cudaEventDestroy(self, event):
         del self.events[event]
         return self._answer("cudaEventDestroy")
