@@ -21,7 +21,7 @@ from graphopt.driver.low_precision import settle_at
 from graphopt.driver.opt import LEGALIZE_FROM, pipeline
 from graphopt.driver.presence import unmeasurable
 from graphopt.driver.replay import Decisions, recorded_decisions
-from graphopt.errors import UsageError
+from graphopt.errors import BackendError, UsageError
 from graphopt.report.record import CompileReport, Measurement
 
 if TYPE_CHECKING:
@@ -134,9 +134,10 @@ class _Compilation:
         if decisions is not None:
             settled = replace(settled, dropped=(*decisions.dropped, *settled.dropped))
         memory: Mapping[str, int] = {}
-        missing = unmeasurable(workshop.target) if self.options.measure and decisions is None else ""
+        wanted = self.options.measure and decisions is None
+        missing = _not_here(workshop, settled) if wanted else ""
         measurement = _unmeasured(decisions, missing)
-        measuring = self.options.measure and decisions is None and not missing
+        measuring = wanted and not missing
         if measuring:
             with self._stage("measure"):
                 race = self._race(workshop, oracle)
@@ -276,6 +277,17 @@ def _scratch_folder(output: Path) -> Iterator[Path]:
         raise write_error(output, error) from error
     with folder as path:
         yield Path(path)
+
+
+def _not_here(workshop: Workshop, settled: Settled) -> str:
+    """Why nothing can be measured here; empty when it can."""
+    if (missing := unmeasurable(workshop.target)) or not workshop.builds_engines:
+        return missing
+    try:
+        workshop.session(settled.candidate)
+    except BackendError as error:
+        return error.message
+    return ""
 
 
 def _unmeasured(decisions: Decisions | None, missing: str) -> Measurement:
