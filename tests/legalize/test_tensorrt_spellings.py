@@ -82,6 +82,20 @@ BY_REFERENCE = {
         }""",
         CELLS,
     ),
+    "mask for fewer keys": (
+        """<ir_version: 11, opset_import: ["": 23]>
+        g (float[2,8,4,16] q, float[2,2,6,16] k, bool[4,3] m, float[2,1,4,5] f)
+            => (float[2,8,4,16] y, float[2,8,4,16] z) {
+          y = Attention (q, k, k, m)
+          z = Attention <is_causal = 1> (q, k, k, f)
+        }""",
+        {
+            "q": QUERIES["q"],
+            "k": QUERIES["k"],
+            "m": np.asarray([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]], bool),
+            "f": _floats(2, 1, 4, 5),
+        },
+    ),
     "back to a real signal": (
         """<ir_version: 10, opset_import: ["": 20]>
         g (float[2,5,2] x) => (float[2,8,1] y) {

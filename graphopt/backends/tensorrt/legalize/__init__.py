@@ -32,6 +32,7 @@ from graphopt.backends.tensorrt.legalize.spell_quantize_linear import SpellQuant
 from graphopt.backends.tensorrt.legalize.spell_quantized_products import SpellQuantizedProducts
 from graphopt.backends.tensorrt.legalize.spell_quantized_steps import SpellQuantizedSteps
 from graphopt.backends.tensorrt.legalize.spell_recurrent_layout import SpellRecurrentLayout
+from graphopt.backends.tensorrt.legalize.spell_resize import SpellResize
 from graphopt.backends.tensorrt.legalize.spell_scatter_reduction import SpellScatterReduction
 from graphopt.backends.tensorrt.legalize.spell_silu import SpellSilu
 from graphopt.backends.tensorrt.legalize.spell_statistics import SpellStatistics
@@ -61,6 +62,7 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     SpellDft,
     SpellCol2im,
     SpellScatterReduction,
+    SpellResize,
     SpellRecurrentLayout,
     SpellIntegerSteps,
     DropCeilMode,

@@ -31,7 +31,7 @@ def refuses_attention(match: Match) -> str | None:
         return reason
     if match.attr("scale") is None and not _size(match, "q"):
         return "the size of a head, and with it the scale, is not known"
-    return "its mask does not reach the last key" if _is_short(match) else None
+    return "its mask may not reach the last key" if _missing_keys(match) is None else None
 
 
 def _refuses_heads(match: Match) -> str | None:
@@ -73,18 +73,18 @@ def _length(match: Match, name: str) -> int | None:
     return shape[-2] if isinstance(shape[-2], int) else None
 
 
-def _is_short(match: Match) -> bool:
-    """Whether a mask may end before the last key: ONNX then masks the rest."""
+def _missing_keys(match: Match) -> int | None:
+    """For how many keys at the end a mask has nothing, ONNX then masks them; None where that is not known."""
     if "mask" not in match:
-        return False
+        return 0
     shape, length = match.shape("mask"), _length(match, "k")
     if shape is None:
-        return True
+        return None
     if not shape or not isinstance(shape[-1], int) or shape[-1] == 1 or length is None:
-        return False
+        return 0
     past = match.shape("past_key") if "past_key" in match else None
     before = 0 if past is None else past[2]
-    return isinstance(before, int) and shape[-1] < length + before
+    return max(length + before - shape[-1], 0) if isinstance(before, int) else 0
 
 
 @dataclass
@@ -182,10 +182,11 @@ class _Spelling:
         """The scores under all masks, and which rows have a key left (empty: all)."""
         allowed: list[str] = []
         if "mask" in self.match:
+            mask = self._whole_mask()
             if self.match.dtype("mask") == ir.DataType.BOOL:
-                allowed.append("mask")
+                allowed.append(mask)
             else:
-                self.say(f"offset = Add ({scores}, {self._bias()})")
+                self.say(f"offset = Add ({scores}, {self._bias(mask)})")
                 scores = "offset"
         # A query always sees the key at its own position: no row of the causal mask is empty.
         may_be_empty = bool(allowed) or "valid" in self.match
@@ -210,13 +211,23 @@ class _Spelling:
         self.say("alive = Cast <to = 9> (any)")
         return "alive"
 
-    def _bias(self) -> str:
+    def _whole_mask(self) -> str:
+        """The mask with a column for every key."""
+        missing, rank, dtype = _missing_keys(self.match), self.match.rank("mask"), self.match.dtype("mask")
+        if not missing or not rank or dtype is None:
+            return "mask"
+        shut = np.asarray(False if dtype == ir.DataType.BOOL else float(dtype.min), dtype.numpy())
+        self.constants["shut"] = ir.tensor(shut, dtype=dtype)
+        self.constants["beyond"] = np.asarray([0] * (2 * rank - 1) + [missing], np.int64)
+        self.say("whole_mask = Pad (mask, beyond, shut)")
+        return "whole_mask"
+
+    def _bias(self, mask: str) -> str:
         """The float mask in the queries' type, with nothing in it that overflows when it is added."""
         own, wanted = self.match.dtype("mask"), self.match.dtype("q")
-        known = self.match.constant("mask")
+        known = self.match.constant("mask") if mask == "mask" else None
         assert own is not None, "a mask of unknown type is no float mask"
         assert wanted is not None, "the guard asks for it"
-        mask = "mask"
         if wanted == ir.DataType.FLOAT16:
             if known is not None:
                 raised = np.maximum(known, np.asarray(_HALF_FLOOR, known.dtype))
@@ -224,7 +235,7 @@ class _Spelling:
                 return "raised"
             floor = np.asarray(_HALF_FLOOR, own.numpy())
             self.constants["floor"] = ir.tensor(floor, dtype=own)
-            self.say("raised = Max (mask, floor)")
+            self.say(f"raised = Max ({mask}, floor)")
             mask = "raised"
         if own == wanted:
             return mask

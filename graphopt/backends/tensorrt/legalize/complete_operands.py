@@ -44,6 +44,7 @@ class CompleteOperands(Pass):
             index, content, name = missing
             if scope is None:
                 scope = Scope(model)
+                scope.read()
             key = True if isinstance(content, bool) else len(content)
             if key not in constants:
                 dtype = np.bool_ if isinstance(content, bool) else np.int64

@@ -97,13 +97,12 @@ def _draw_many(draw: Draw) -> None:
     draw.attribute("kv", None)
 
 
-def _draw_short(draw: Draw) -> None:
-    """A mask for fewer keys than there are."""
+def _draw_unknown(draw: Draw) -> None:
+    """Nothing tells how many features a head has."""
     _draw_many(draw)
+    draw.attribute("scale", None)
     for name in ("q", "k", "v"):
-        draw.input(name, 2, _HEADS, 5, 8)
-    draw.missing.discard("mask")
-    draw.input("mask", 5, 3)
+        draw.input(name, 2, _HEADS, 5, "D")
 
 
 def _rule(
@@ -120,7 +119,7 @@ def _rule(
         exact=False,
         dtypes=(ir.DataType.FLOAT,),
         draw=draw,
-        refusals=() if name != "result" else (Refusal(_draw_short, "last key"),),
+        refusals=() if name != "result" else (Refusal(_draw_unknown, "size of a head"),),
     )
 
 
@@ -148,7 +147,7 @@ class SpellAttention(Pass):
             split and merged; grouped keys and values are repeated, causal and boolean masks are a Where.
     Needs:  element type, ranks and heads; the size of a head where it decides the scale.
     Keeps:  zeros for a query to which a boolean mask leaves no key; caches, scores that are returned.
-    Skips:  masks shorter than the keys. A float mask is taken as finite: in float16 it is raised to -60000.
+    Skips:  masks of unknown rank. A float mask is taken as finite: in float16 it is raised to -60000.
     """
 
     backend: ClassVar[str] = "tensorrt"

@@ -108,7 +108,7 @@ def _any(op_type: str) -> Rule:
         after=f"""
             numbers = Cast <to = 6> (x)
             found = {op_type} <keepdims = @keep, noop_with_empty_axes = @noop> (numbers, axes?)
-            y = Cast <to = 9> (found)
+            y = Greater (found, 0)
         """,
         guard=_refuses_truth,
         min_opset=20,
@@ -159,9 +159,9 @@ class SpellIntegerSteps(Pass):
     Before: ``y = Relu(x)``, ``y = BitwiseNot(x)``, ``y = MatMul(x, w)`` in int32 or int64;
             ``y = ReduceMax(x)`` of truth values.
     After:  ``y = Max(x, 0)``; ``y = Sub(Neg(x), 1)``; ``y = ReduceSum(Mul(Unsqueeze(x), Unsqueeze(w)))``;
-            ``y = Cast<to=bool>(ReduceMax(Cast<to=int32>(x)))``.
+            ``y = Greater(ReduceMax(Cast<to=int32>(x)), 0)``.
     Needs:  element types; for products all dims.
-    Keeps:  every bit.
+    Keeps:  every bit; what ONNX says of extremes over nothing.
     Skips:  products of more than four million pairs; other element types.
     """
 

@@ -49,6 +49,7 @@ class SpellRecurrentLayout(Pass):
         if not found:
             return False
         scope, opset = Scope(model), model.opset_imports.get("", 0)
+        scope.read()
         for node in found:
             _turn(node, scope, opset)
             ctx.applied(self.name(), node, "the batch is second now")
