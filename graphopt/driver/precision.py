@@ -160,7 +160,7 @@ def _lowered(
 
     model, steps = trial.convert(kept)
     convertible = frozenset(trial.lowered({}))  # the others need no reason
-    named = {name: why for name, why in kept.items() if name in convertible}
+    named = {name: why for name, why in kept.items() if name in convertible} | trial.misfits()
     remarks = tuple(
         Remark(steps[-1].name(), RemarkKind.MISSED, name, f"it stays in float32: {why}")
         for name, why in named.items()

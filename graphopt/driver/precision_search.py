@@ -59,12 +59,22 @@ class Trial:
         """Node → why it must stay; without ranges, what the graph alone tells."""
         return self._keeper.apply(ranges or Ranges(self.flat, {}, {}))
 
-    def convert(self, kept: Mapping[str, str]) -> tuple[ir.Model, tuple[Pass, ...]]:
-        """A converted copy, and the passes that make it of the optimised model."""
-        step = ConvertPrecision(self._to, tuple(ConvertPrecision.spelled(name) for name in sorted(kept)))
+    def convert(self, kept: Mapping[str, str], *, eager: bool = False) -> tuple[ir.Model, tuple[Pass, ...]]:
+        """A converted copy, and the passes that make it of the optimised model.
+
+        With ``eager`` nothing is left in float32 for being cheap: to see what a part of the model does.
+        """
+        names = tuple(ConvertPrecision.spelled(name) for name in sorted(kept))
+        step = ConvertPrecision(self._to, names, eager)
         model = self._clamped.clone()
         step.run(model, PassContext())
         return model, (*self._first, step)
+
+    def misfits(self) -> dict[str, str]:
+        """Node → why it stays in float32 whatever is kept: a constant of it does not fit."""
+        ctx = PassContext()
+        ConvertPrecision(self._to).chosen(self._clamped, ctx)
+        return {remark.node: remark.reason for remark in ctx.remarks}
 
     def lowered(self, kept: Mapping[str, str]) -> list[str]:
         """The nodes that compute in the lower precision when ``kept`` are kept, in order."""
@@ -133,7 +143,7 @@ def _alone(
 ) -> float:
     """How many noise floors the outputs move when only ``part`` is converted."""
     others = dict.fromkeys(set(everything) - set(part), "")
-    report = verdict(trial.convert({**kept, **others})[0])
+    report = verdict(trial.convert({**kept, **others}, eager=True)[0])
     return report.ratio if report.equal else max(report.ratio, 2 * report.factor)
 
 

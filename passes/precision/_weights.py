@@ -57,7 +57,7 @@ def _damage(tensor: ir.TensorProtocol, to: ir.DataType) -> str:
     return ""
 
 
-def converted(tensor: ir.TensorProtocol, to: ir.DataType, name: str) -> ir.Tensor:
+def converted(tensor: ir.TensorProtocol, to: ir.DataType, name: str) -> ir.TensorProtocol:
     """A copy of a float32 tensor rounded to ``to``."""
     return ir.Tensor(_round(tensor.numpy(), to), dtype=to, name=name)
 

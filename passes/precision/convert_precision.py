@@ -43,10 +43,12 @@ class ConvertPrecision(Pass):
     Attributes:
         to: ``float16`` or ``bfloat16``.
         keep: names of nodes to leave in float32, percent-encoded where they hold one of `` {}(),=+%``.
+        eager: convert everything that may be, also where that is not worth the casts.
     """
 
     to: str = "float16"
     keep: tuple[str, ...] = ()
+    eager: bool = False
 
     @staticmethod
     def spelled(name: str) -> str:
@@ -67,9 +69,9 @@ class ConvertPrecision(Pass):
             ctx.applied(self.name(), node, f"it computes in {self.to}")
         return True
 
-    def chosen(self, model: ir.Model) -> list[str]:
+    def chosen(self, model: ir.Model, ctx: PassContext | None = None) -> list[str]:
         """The names of the nodes that ``run`` would convert, in order; ``model`` is not changed."""
-        borders = self._decide(model, PassContext())
+        borders = self._decide(model, ctx or PassContext())
         return [node.name or "" for node in all_nodes(model.graph) if node in borders.low]
 
     def _decide(self, model: ir.Model, ctx: PassContext) -> Borders:
@@ -86,11 +88,12 @@ class ConvertPrecision(Pass):
             if found is None:
                 continue
             if why := _constant_damage(node, found, to, hurt):
-                ctx.missed(self.name(), node, f"it stays in float32: {why}")
+                ctx.missed(self.name(), node, why)
                 continue
             candidates[node] = found
         borders = Borders(nodes, candidates, to)
-        borders.settle()
+        if not self.eager:
+            borders.settle()
         return borders
 
 
@@ -104,5 +107,5 @@ def _constant_damage(node: ir.Node, found: Places, to: ir.DataType, seen: dict[i
         if value not in seen:
             seen[value] = damage(tensor, to)
         if seen[value]:
-            return f"its constant {value.name} does not fit {to.name.lower()}: {seen[value]}"
+            return f"its constant '{value.name}' does not fit {to.name.lower()}: {seen[value]}"
     return ""
