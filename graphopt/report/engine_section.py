@@ -33,7 +33,8 @@ def engine_section(report: CompileReport) -> Iterator[RenderableType]:
     if report.precision is not None:
         kept: Mapping[str, str] = report.precision.get("kept") or {}
         asked = words.printable(report.precision.get("asked", ""))
-        yield Text(f"in {asked}" + (f", but for {len(kept)} nodes that stay in fp32:" if kept else ""))
+        stay = "node that stays" if len(kept) == 1 else "nodes that stay"
+        yield Text(f"in {asked}" + (f", but for {len(kept)} {stay} in fp32:" if kept else ""))
         reasons: dict[str, list[str]] = {}
         for node, why in kept.items():
             reasons.setdefault(str(why), []).append(node)

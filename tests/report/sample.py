@@ -69,6 +69,11 @@ def full(name: str = "net") -> CompileReport:
             {"backend": "onnxruntime", "regions": 1, "nodes": 3, "flops": 1000, "reason": "",
              "fell_back": {f"no kernel for {name}": [name]}},
         ),
+        engines=(
+            {"region": 0, "module": name, "version": name, "architectures": [name], "notes": [name],
+             "profiles": [{name: {"least": [1], "usual": [1], "most": [2]}}]},
+        ),
+        precision={"asked": "fp16", "kept": {name: f"{name} overflows"}, "largest": {name: 1e6}},
         equality={
             "verdict": "rounding", "mode": "default", "factor": 8, "ratio": 1.7, "jitters": 15, "weak": False,
             "sentence": f"rounding of {name}", "feeds": {name: {"x": "float32[2,8]"}},
