@@ -175,8 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for precision in options.precision.split(","):
             started = time.perf_counter()
             rows[name, precision] = _measure(name, path, options.target, precision)
-            spent = time.perf_counter() - started
-            print(f"{name} {precision}: {spent:.0f} s", file=sys.stderr, flush=True)
+            spent, row = time.perf_counter() - started, rows[name, precision]
+            found = row if isinstance(row, str) else f"{row.in_engines:.2%}"
+            print(f"{name} {precision}: {found} ({spent:.0f} s)", file=sys.stderr, flush=True)
     if options.json:
         plain = {
             f"{name} {precision}": {"error": row}

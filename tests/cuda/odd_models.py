@@ -169,7 +169,8 @@ INDEXED = (
     ),
     Odd(
         "a detector's last steps",
-        """g (float[1, 12, 4] boxes, float[1, 2, 12] scores) => (int64[n, 3] picked) {
+        """g (float[1, 12, 4] boxes, float[1, 2, 12] x, float[12, 12] w_a) => (int64[n, 3] picked) {
+          scores = MatMul (x, w_a)
           most = Constant <value_ints = [3]> ()
           overlap = Constant <value_floats = [0.5]> ()
           least = Constant <value_floats = [0.1]> ()
