@@ -15,6 +15,8 @@ from graphopt.backends.flatten import flatten
 from graphopt.backends.onnxruntime.backend import OnnxRuntimeBackend
 from graphopt.backends.serialize import serialize
 from graphopt.backends.tensorrt import key, logger, module
+from graphopt.targets.cuda import Gpu
+from graphopt.targets.cuda_driver import CudaDriver
 
 from .fakes.cudart import FakeCuda
 from .fakes.tensorrt import FakeTensorRT, make_plan
@@ -40,6 +42,8 @@ def imagine_gpu(monkeypatch):
     trt = FakeTensorRT(cuda)
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", trt)
+    gpus = (Gpu("Imagined GPU 0", "sm_86", 1 << 30, ""),)
+    monkeypatch.setattr(api, "cuda_driver", lambda: CudaDriver((13, 0), gpus))
     forget()
     yield Imagined(cuda, trt)
     forget()

@@ -7,9 +7,11 @@ import onnx_ir as ir
 import pytest
 
 from graphopt.backends.base import Blob
+from graphopt.backends.cuda import api
 from graphopt.backends.onnxruntime.backend import OnnxRuntimeBackend
 from graphopt.errors import ArtifactError, BackendError, UsageError
 from graphopt.runtime.session import load
+from graphopt.targets.cuda_driver import CudaDriver
 
 from .conftest import feeds, mixed_model, write
 from .imagined import TARGET, ImaginedTensorRT, forget, sealed
@@ -43,13 +45,23 @@ def test_a_machine_without_the_bindings_of_cuda(path, gpu, monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
     error = refusal(path)
     assert error.message.startswith("cuda-bindings cannot be imported")
-    assert error.hint == "pip install cuda-bindings"
+    assert error.hint == "pip install 'cuda-bindings==13.*'"
+
+
+def test_a_machine_without_bindings_and_driver_is_told_of_the_driver(path, gpu, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    missing = CudaDriver(None, (), "there is no NVIDIA driver here: libcuda.so.1 is missing", "install it")
+    monkeypatch.setattr(api, "cuda_driver", lambda: missing)
+    error = refusal(path)
+    assert error.message == missing.reason
+    assert error.hint.startswith("install it, ")
+    assert FALLBACK in error.hint
 
 
 def test_a_machine_without_a_driver(path, gpu):
     gpu.cuda.driver = 0
     error = refusal(path)
-    assert error.message == "there is no NVIDIA driver on this machine"
+    assert error.message == "there is no NVIDIA driver here"
     assert FALLBACK in error.hint
 
 

@@ -19,7 +19,7 @@ def test_without_a_gpu_it_lists_what_it_would_do(gpu, capsys):
     gpu.cuda.driver = 0
     assert run.main(["--list", "--models", "magika"]) == 0
     text = capsys.readouterr().out
-    assert "GPU: there is no NVIDIA driver on this machine" in text
+    assert "GPU: there is no NVIDIA driver here" in text
     assert all(peer.name in text for peer in PEERS)
     assert "models: magika" in text
 
@@ -27,9 +27,9 @@ def test_without_a_gpu_it_lists_what_it_would_do(gpu, capsys):
 def test_without_a_gpu_it_skips_with_the_reason_and_writes_nothing(gpu, capsys, tmp_path):
     gpu.cuda.driver = 0
     assert run.main(["--output", str(tmp_path / "result.json")]) == 0
-    assert capsys.readouterr().out == "skipped: there is no NVIDIA driver on this machine\n"
+    assert capsys.readouterr().out == "skipped: there is no NVIDIA driver here\n"
     assert not list(tmp_path.iterdir())
-    assert rtx.rtx_answer() == "there is no NVIDIA driver on this machine"
+    assert rtx.rtx_answer() == "there is no NVIDIA driver here"
 
 
 @pytest.mark.parametrize("name", ["graphopt", "graphopt, CUDA graph"])

@@ -147,7 +147,7 @@ def test_a_provider_that_finds_no_gpu_says_why(gpu, monkeypatch):
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cuda.NAME])
     gpu.cuda.driver = 0
-    assert cuda.find_provider(0) == "there is no NVIDIA driver on this machine"
+    assert cuda.find_provider(0) == "there is no NVIDIA driver here"
     gpu.cuda.driver = 13000
 
 

@@ -7,8 +7,9 @@ from importlib import import_module, metadata
 from typing import Any
 
 from graphopt.errors import BackendError
+from graphopt.targets.cuda_driver import cuda_driver
 
-FIX = "pip install cuda-bindings"
+_FALLBACK = "or run the fallback model: fallback=True, --fallback"
 
 MEMCPY_DEFAULT = 4
 """``cudaMemcpyDefault``: the driver sees from the addresses which way to copy."""
@@ -104,13 +105,17 @@ def open_cuda() -> Cuda:
     try:
         api = import_module("cuda.bindings.runtime")
     except ImportError as error:
-        raise BackendError(f"cuda-bindings cannot be imported: {error}", FIX) from error
+        found = cuda_driver()
+        if found.cuda is None:
+            # What could be installed would not help.
+            raise BackendError(found.reason, f"{found.fix}, {_FALLBACK}") from error
+        fix = f"pip install 'cuda-bindings=={found.cuda[0]}.*'"
+        raise BackendError(f"cuda-bindings cannot be imported: {error}", fix) from error
     cuda = Cuda(api)
     driver, needed = cuda.cudaDriverGetVersion(), cuda.cudaRuntimeGetVersion()
     if not driver:
         raise BackendError(
-            "there is no NVIDIA driver on this machine",
-            "run it on a machine with an NVIDIA GPU, or the fallback model here: fallback=True, --fallback",
+            "there is no NVIDIA driver here", f"run it on a machine with an NVIDIA GPU, {_FALLBACK}"
         )
     # Within one major version an older driver runs a newer runtime.
     if driver // 1000 < needed // 1000:
