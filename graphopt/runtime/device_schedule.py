@@ -50,15 +50,14 @@ class DeviceSchedule:
                 they are ready, as those with DLPack do.
 
         Returns:
-            numpy arrays when every feed was one (then it has waited for them), else arrays on the GPU
-            that are filled in stream order.
+            arrays on the GPU, filled in stream order, when a feed was on the GPU; else numpy arrays, for
+            which it has waited.
 
         Raises:
             FeedError, BackendError: as ``Session.run``.
         """
         if feeds.keys() != self._input_names and (problem := self._explain(feeds, symbols=False)):
             raise problem
-        on_device = any(is_foreign(value) for value in feeds.values())
         theirs = None if stream is None else stream_handle(stream)
         with self.device.lend_stream() as ours:
             if theirs is not None:
@@ -74,7 +73,7 @@ class DeviceSchedule:
                 # Whatever was put on the stream reads them, even where the rest failed.
                 done = ours.record()
                 ours.hold(done, *borrowed)
-            if not on_device:
+            if not borrowed:
                 return fetch(results, ours)
             return self._hand_over(results, ours, theirs, done)
 

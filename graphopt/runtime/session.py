@@ -84,9 +84,9 @@ class Session:
                 the outputs.
 
         Returns:
-            One array per output, by name, in the model's order: numpy arrays when every feed was one,
-            else arrays on the GPU (``DeviceArray``, for ``torch.from_dlpack`` and the like), which may
-            still be being filled: whoever takes them over waits as long as is needed.
+            One array per output, by name, in the model's order. They are on the GPU when a feed was
+            (``DeviceArray``, for ``torch.from_dlpack`` and the like) and may still be being filled:
+            whoever takes them over waits as long as is needed. Else they are numpy's.
 
         Raises:
             FeedError: an input is missing, unknown or does not fit; the message says what is expected.

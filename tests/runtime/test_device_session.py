@@ -199,6 +199,27 @@ def test_memory_is_given_back(kind, request, gpu):
     assert gpu.cuda.used == 0
 
 
+def test_tensors_of_another_library_in_the_hosts_memory_are_like_numpys(whole, gpu):
+    class OnHost:
+        """As torch has them: no numpy array, though in the host's memory."""
+
+        def __init__(self, array):
+            self.array, self.shape, self.dtype = array, array.shape, f"torch.{array.dtype.name}"
+
+        def __dlpack_device__(self):
+            return (1, 0)
+
+        def __dlpack__(self):
+            return self.array.__dlpack__()
+
+    path, model = whole
+    x = np.random.default_rng(0).normal(size=(3, 1000)).astype(np.float32)[:, ::2]
+    arrays = feeds(3) | {"x": np.ascontiguousarray(x)}
+    actual = load(path).run(arrays | {"x": OnHost(x)})
+    assert all(isinstance(array, np.ndarray) for array in actual.values())
+    same(actual, expected(model, arrays))
+
+
 @pytest.mark.parametrize("eager", [0.0, 0.6])
 @pytest.mark.parametrize("kind", ["whole", "hybrid"])
 def test_many_threads_share_one_session(kind, eager, request, gpu):

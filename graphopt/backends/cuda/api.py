@@ -84,7 +84,12 @@ class Cuda:
         """An unsigned number of 64 bits, as attributes of memory pools take it."""
         return import_module("cuda.bindings.driver").cuuint64_t(number)
 
+    def forget_error(self) -> None:
+        """Let nobody else find the status of a call that failed here: CUDA keeps the last one."""
+        self.status("cudaGetLastError")
+
     def _error(self, name: str, code: int) -> CudaError:
+        self.forget_error()
         try:
             words = self._api.cudaGetErrorString(self._api.cudaError_t(code))[1]
             text = words.decode() if isinstance(words, bytes) else str(words)

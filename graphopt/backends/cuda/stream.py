@@ -30,7 +30,10 @@ class Event:
     @property
     def done(self) -> bool:
         """Whether the moment has come."""
-        return self._cuda.status("cudaEventQuery", self.handle) == 0
+        if self._cuda.status("cudaEventQuery", self.handle) == 0:
+            return True
+        self._cuda.forget_error()  # "not ready" counts as one
+        return False
 
     def wait(self) -> None:
         """Let the calling thread sleep or spin until the moment has come."""

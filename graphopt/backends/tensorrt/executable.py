@@ -31,6 +31,7 @@ class TensorRTExecutable:
         outputs: what it gives.
         device: the GPU it runs on.
         notices: what a person should know about running it here.
+        runtime: TensorRT's object the engine came from, which has to live as long.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class TensorRTExecutable:
         """``engine`` is TensorRT's own object, ``log`` its log; ``cuda_graph`` as for ``load``."""
         self.device = device
         self.notices = tuple(notices)
+        self.runtime: Any = None
         self._api = library.api
         self._inputs, self._outputs = read_ports(library.api, engine)
         self.inputs: tuple[TensorInfo, ...] = tuple(port.info for port in self._inputs)

@@ -8,7 +8,7 @@ from graphopt.backends.cuda.device import Device, open_device
 from graphopt.backends.executable import RegionBlob
 from graphopt.backends.tensorrt.executable import TensorRTExecutable
 from graphopt.backends.tensorrt.key import check_plan
-from graphopt.backends.tensorrt.logger import Log, first_error, log_of
+from graphopt.backends.tensorrt.logger import first_error, log_of
 from graphopt.backends.tensorrt.module import Library, find_library
 from graphopt.backends.tensorrt.plan_options import PlanOptions
 from graphopt.errors import BackendError
@@ -32,13 +32,17 @@ def load(blob: RegionBlob) -> TensorRTExecutable:
     plan.check_library(library)
     notice = plan.notice(device)
     with device.active():
-        engine, log = _deserialize(library, plan, blob.data, device)
-        return TensorRTExecutable(
-            library, engine, log, device, cuda_graph=blob.cuda_graph, notices=(notice,) if notice else ()
+        runtime, engine = _deserialize(library, plan, blob.data, device)
+        notices = (notice,) if notice else ()
+        executable = TensorRTExecutable(
+            library, engine, log_of(library), device, cuda_graph=blob.cuda_graph, notices=notices
         )
+    executable.runtime = runtime
+    return executable
 
 
-def _deserialize(library: Library, plan: PlanOptions, data: memoryview, device: Device) -> tuple[Any, Log]:
+def _deserialize(library: Library, plan: PlanOptions, data: memoryview, device: Device) -> tuple[Any, Any]:
+    """TensorRT's runtime and the engine in it."""
     log = log_of(library)
     mark = len(log.lines)
     runtime = library.api.Runtime(log.handle)
@@ -51,7 +55,7 @@ def _deserialize(library: Library, plan: PlanOptions, data: memoryview, device: 
         raise _refusal(library, runtime, data, device, first_error(log, mark) or str(error)) from error
     if engine is None:
         raise _refusal(library, runtime, data, device, first_error(log, mark))
-    return engine, log
+    return runtime, engine
 
 
 def _refusal(library: Library, runtime: Any, data: memoryview, device: Device, said: str) -> BackendError:

@@ -103,6 +103,7 @@ class FakeCuda:
         self.graphs = {}
         self.current = 0
         self.broken = SUCCESS
+        self.last = SUCCESS
         self.lock = threading.RLock()
         self._numbers = itertools.count(1000)
 
@@ -154,6 +155,10 @@ class FakeCuda:
     def cudaGetErrorString(self, error):
         return cudaError_t.cudaSuccess, _WORDS.get(int(error), "unrecognised").encode()
 
+    def cudaGetLastError(self):
+        found, self.last = self.last, SUCCESS
+        return (cudaError_t(found),)
+
     def cudaGetDeviceCount(self):
         if not self.capabilities:
             return cudaError_t.cudaErrorNoDevice, None
@@ -202,9 +207,9 @@ class FakeCuda:
 
     def cudaMallocFromPoolAsync(self, size, pool, stream):
         if self.streams[int(stream) or 1].capturing is not None:
-            return cudaError_t(CAPTURING), None
+            return self._fail(CAPTURING, None)
         if size > self.limit - self.used:
-            return cudaError_t(OUT_OF_MEMORY), None
+            return self._fail(OUT_OF_MEMORY, None)
         return self._answer("cudaMallocFromPoolAsync", self._block(size).address)
 
     def cudaFreeAsync(self, address, stream):
@@ -242,10 +247,10 @@ class FakeCuda:
 
     def cudaStreamSynchronize(self, stream):
         if self.streams[int(stream) or 1].capturing is not None:
-            return (cudaError_t(CAPTURING),)
+            return self._fail(CAPTURING)
         self.drain(stream)
         if self.broken:
-            return (cudaError_t(self.broken),)
+            return self._fail(self.broken)
         return self._answer("cudaStreamSynchronize")
 
     def cudaEventCreateWithFlags(self, flags):
@@ -261,7 +266,7 @@ class FakeCuda:
         return self._answer("cudaEventRecord")
 
     def cudaEventQuery(self, event):
-        return self._answer("cudaEventQuery") if self.events[event].done else (cudaError_t(NOT_READY),)
+        return self._answer("cudaEventQuery") if self.events[event].done else self._fail(NOT_READY)
 
     def cudaEventSynchronize(self, event):
         moment = self.events[event]
@@ -317,7 +322,11 @@ class FakeCuda:
     def _answer(self, name, *values):
         self.calls[name] += 1
         code = self.failing.get(name, SUCCESS)
-        return (cudaError_t(code), *(None if code else value for value in values))
+        return self._fail(code, *(None for _ in values)) if code else (cudaError_t.cudaSuccess, *values)
+
+    def _fail(self, code, *nothing):
+        self.last = code
+        return (cudaError_t(code), *nothing)
 
     def _next(self) -> int:
         return next(self._numbers)

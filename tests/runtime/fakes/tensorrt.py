@@ -267,6 +267,7 @@ class Context:
         self.api.calls["execute_async_v3"] += 1
         addresses, shapes = dict(self.addresses), dict(self.shapes)
         cuda = self.api.cuda
+        assert not cuda.last, "TensorRT finds the status of somebody else's call"
         if cuda.failing.get("execute"):
             self.engine.logger.log(Severity.ERROR, "IExecutionContext::enqueueV3: Error Code 1: no kernel")
             return False
