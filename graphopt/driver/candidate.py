@@ -99,18 +99,34 @@ class Workshop:
     sample: Mapping[str, Any] | None = None
     make_runner: RunnerFactory = oracle_runner
     rehearsing: bool = False
+    _rehearsed: Optimized | None = None
     _built: int = 0
 
     def optimise(self, steps: tuple[Step, ...]) -> Optimized:
-        """Run ``steps`` over a copy of the model, but for the backends' own; raises PassError."""
+        """Run ``steps`` over a copy of the model, but for the backends' own; raises PassError.
+
+        Steps that only add to those of a rehearsal go on from what that made.
+        """
         instruments, self.instruments = self.instruments, ()
+        whole = steps_of(steps, "")
+        before = self._rehearsed
+        if before is None or whole[: len(before.steps)] != before.steps:
+            before = Optimized(self.imported, ())
         done = optimize_model(
-            self.imported.clone(),
-            steps_of(steps, ""),
+            before.model.clone(),
+            whole[len(before.steps) :],
             target=self.target,
             evaluate=self.evaluate,
             instruments=instruments,
         )
+        done = replace(
+            done,
+            steps=whole,
+            effects=[*before.effects, *done.effects],
+            remarks=[*before.remarks, *done.remarks],
+        )
+        if self.rehearsing:
+            self._rehearsed = done
         return replace(done, steps=steps)
 
     def build(self, optimized: Optimized) -> Candidate:

@@ -58,7 +58,14 @@ class _Attempt:
         return self.equality.sentence() if self.equality is not None else ""
 
 
-def settle(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, mode: str) -> Settled:
+def settle(
+    workshop: Workshop,
+    steps: tuple[Step, ...],
+    oracle: Oracle | None,
+    mode: str,
+    *,
+    graph_is_equal: bool = False,
+) -> Settled:
     """Build and judge; on failure find the guilty pass, drop it and try again.
 
     Args:
@@ -66,6 +73,7 @@ def settle(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, m
         steps: the pipeline to begin with.
         oracle: judges; None skips the check.
         mode: ``default`` or ``relaxed``.
+        graph_is_equal: the graph these steps make was judged already, before a backend touched it.
 
     Raises:
         EqualityError: the model is not equal to itself even with no pass at all.
@@ -75,7 +83,7 @@ def settle(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, m
 
     dropped: list[Dropped] = []
     while True:
-        attempt = _attempt(workshop, steps, oracle, mode)
+        attempt = _attempt(workshop, steps, oracle, mode, graph_is_equal and not dropped)
         if attempt.good:
             assert attempt.candidate is not None
             return Settled(attempt.candidate, steps, attempt.equality, tuple(dropped))
@@ -131,7 +139,13 @@ def first_bad(length: int, bad: Callable[[int], bool]) -> int:
     return wrong
 
 
-def _attempt(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, mode: str) -> _Attempt:
+def _attempt(
+    workshop: Workshop,
+    steps: tuple[Step, ...],
+    oracle: Oracle | None,
+    mode: str,
+    graph_is_equal: bool = False,
+) -> _Attempt:
     """Judge the passes first, then what the backend made of them.
 
     The optimised graph is judged as it stands, without the backend's own optimisations: a backend may
@@ -140,7 +154,7 @@ def _attempt(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None,
     """
     try:
         optimized = workshop.optimise(steps)
-        if oracle is not None:
+        if oracle is not None and not graph_is_equal:
             graph = oracle.judge(workshop.make_runner(optimized.model), mode)
             if not graph.equal:
                 return _Attempt(equality=graph)

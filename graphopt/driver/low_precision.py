@@ -91,7 +91,13 @@ def _settle_lower(
             progress=options.progress,
         )
         workshop.rehearsing = False
-        again = settle(workshop, with_passes(settled.steps, lowered), lowered.oracle, options.equality)
+        again = settle(
+            workshop,
+            with_passes(settled.steps, lowered),
+            lowered.oracle,
+            options.equality,
+            graph_is_equal=judge is None,
+        )
         if done is None or len(again.dropped) < len(done.settled.dropped):
             record = {"asked": precision, **lowered.to_json()}
             done = Found(_noted(again, precision), lowered.oracle, record)
