@@ -70,6 +70,7 @@ def make_sound() -> None:
     for name in ("Flatten", "Reshape"):
         _correct(registry, name, _settle)
     _correct(registry, "ArrayFeatureExtractor", _extract, domain="ai.onnx.ml")
+    _correct(registry, "QGemm", _quantised, domain="com.microsoft")
 
 
 def _correct(registry: Any, op_type: str, correct: Infer, *, domain: str = "") -> None:
@@ -171,6 +172,13 @@ def _settle(_ctx: Context, node: ir.Node) -> None:
         return
     dims = [int(text) if (text := str(dim)).isdecimal() else dim for dim in result.shape]
     result.shape = ir.Shape(dims)
+
+
+def _quantised(_ctx: Context, node: ir.Node) -> None:
+    """A quantised result is of its zero point's type; the library says that of its scale."""
+    zero = node.inputs[8] if len(node.inputs) > 8 else None
+    if zero is not None and zero.dtype is not None:
+        node.outputs[0].type = ir.TensorType(zero.dtype)
 
 
 def _split(ctx: Context, node: ir.Node) -> None:

@@ -252,6 +252,18 @@ def test_extracted_features_are_as_many_as_the_indices(
     assert dims[1] is not None or not isinstance(found[1], int)
 
 
+def test_a_quantised_gemm_is_of_the_type_of_its_zero_point() -> None:
+    model = ir.from_onnx_text(
+        '<ir_version: 8, opset_import: ["" : 15, "com.microsoft" : 1]>'
+        "g (uint8[2, 3] a) => (uint8[2, 4] y)"
+        "<float s = {0.5}, uint8 z = {3}, int8 v = {0}, "
+        "int8[3, 4] b = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}> {"
+        "q = com.microsoft.QGemm(a, s, z, b, s, v, , s, z) y = Transpose(q) }"
+    )
+    infer_shapes(model)
+    assert model.graph.node(0).outputs[0].dtype == ir.DataType.UINT8
+
+
 def test_a_long_range_is_not_listed_element_by_element() -> None:
     """onnx would hold every element as a dim: seconds and gigabytes for what nobody reads."""
     text = """<ir_version: 8, opset_import: ["" : 17]> g (float[N] x) => (float[M] y)

@@ -81,6 +81,16 @@ _DTYPES = frozenset(
 )
 """What TensorRT's tensors may hold, here or there."""
 
+_QUANTISED = frozenset({ir.DataType.UINT16, ir.DataType.INT16, ir.DataType.UINT4})
+"""What floats take the place of between quantisers, and weights of int4 or int8 in front of one."""
+
+_CARRYING = frozenset(
+    {"QuantizeLinear", "DequantizeLinear", "Concat", "Max", "Min", "MaxPool", "Pad"}
+    | {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Expand", "Tile", "Gather"}
+    | {"DepthToSpace", "SpaceToDepth"}
+)
+"""Operators at which they do."""
+
 
 def claim(node: ir.Node, library: Library, architectures: Sequence[str]) -> Claim:
     """Whether ``library`` knows the node's operator, and every dtype at it, on all the architectures."""
@@ -96,6 +106,8 @@ def claim(node: ir.Node, library: Library, architectures: Sequence[str]) -> Clai
             continue
         if not isinstance(value.type, ir.TensorType):
             return Claim(False, f"TensorRT has tensors only, '{value.name}' is {value.type}")
+        if value.dtype in _QUANTISED and node.op_type in _CARRYING:
+            continue
         if value.dtype is not None and value.dtype not in _DTYPES:
             return Claim(False, f"TensorRT has no {value.dtype.name.lower()}")
     if library.name == "tensorrt_rtx" and "sm_75" in architectures and (reason := _not_on_turing(node)):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.backends.tensorrt.legalize._steps import SIGNED, shift_of
+from graphopt.backends.tensorrt.legalize._steps import shift_of
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.draw import Draw
@@ -36,11 +36,16 @@ _CHOICES = ("Concat", "Max", "Min", "Equal", "Greater", "GreaterOrEqual", "Less"
 """Operators that choose among their operands, or compare them."""
 
 _BYTES = (ir.DataType.INT8, ir.DataType.UINT8)
+_LACKING = (ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)
+"""Types that TensorRT has at the edges of a network only, or not at all; float32 holds their numbers."""
+
+_SMALL = 256
+"""Elements up to which a constant may as well be floats."""
 
 
 def _refuses_move(match: Match) -> str | None:
     kind = match.dtype("x")
-    return None if kind == ir.DataType.UINT8 or (kind == ir.DataType.INT8 and match.is_constant("x")) else ""
+    return None if kind in _LACKING or (kind == ir.DataType.INT8 and match.is_constant("x")) else ""
 
 
 def _moved(match: Match) -> Replacement:
@@ -49,9 +54,9 @@ def _moved(match: Match) -> Replacement:
     assert kind is not None, "the guard let only bytes through"
     rest = ", *rest" if "rest" in match.values else ""
     operator, numbers = f"{match.root.op_type} <**attrs>", match.constant("x")
-    if numbers is None:
-        lines = ["wide = Cast <to = 1> (x)", f"moved = {operator} (wide{rest})", "y = Cast <to = 2> (moved)"]
-        return Replacement("\n".join(lines))
+    if numbers is None or kind not in _BYTES:
+        lines = ["wide = Cast <to = 1> (x)", f"moved = {operator} (wide{rest})"]
+        return Replacement("\n".join([*lines, f"y = Cast <to = {int(kind)}> (moved)"]))
     shift = shift_of(kind)
     constants: dict[str, Constant] = {"one": np.ones((), np.float32)}
     constants["numbers"] = (numbers.astype(np.int16) - shift).astype(np.int8)
@@ -64,7 +69,8 @@ def _moved(match: Match) -> Replacement:
 
 
 def _refuses_choice(match: Match) -> str | None:
-    return None if all(value.dtype == ir.DataType.UINT8 for value in match.all("xs")) else ""
+    kinds = {value.dtype for value in match.all("xs")}
+    return None if len(kinds) == 1 and kinds <= set(_LACKING) else ""
 
 
 def _chosen(match: Match) -> Replacement:
@@ -72,13 +78,21 @@ def _chosen(match: Match) -> Replacement:
     names = [f"x{index}" for index in range(len(operands))]
     lines = [f"{name}_wide = Cast <to = 1> ({name})" for name in names]
     choice = f"{match.root.op_type} <**attrs> ({', '.join(f'{name}_wide' for name in names)})"
-    is_truth = match.dtype("y") == ir.DataType.BOOL
-    lines += [f"y = {choice}"] if is_truth else [f"chosen = {choice}", "y = Cast <to = 2> (chosen)"]
+    kind = match.dtype("y") or operands[0].dtype
+    assert kind is not None, "the guard let only known types through"
+    is_truth = kind == ir.DataType.BOOL
+    lines += (
+        [f"y = {choice}"] if is_truth else [f"chosen = {choice}", f"y = Cast <to = {int(kind)}> (chosen)"]
+    )
     return Replacement("\n".join(lines), values=dict(zip(names, operands, strict=True)))
 
 
 def _refuses_bytes(match: Match) -> str | None:
-    return None if match.dtype("x") == ir.DataType.UINT8 else ""
+    return None if match.dtype("x") in _LACKING else ""
+
+
+def _kind(match: Match) -> int:
+    return int(match.dtype("x") or ir.DataType.UINT8)
 
 
 def _padded(match: Match) -> str:
@@ -87,15 +101,12 @@ def _padded(match: Match) -> str:
     return f"""
         wide = Cast <to = 1> (x)
         {fill}t = Pad <**attrs> (wide, pads, {operand}, axes?)
-        y = Cast <to = 2> (t)
+        y = Cast <to = {_kind(match)}> (t)
     """
 
 
-_POOLED = """
-    wide = Cast <to = 1> (x)
-    t = MaxPool <**attrs> (wide)
-    y = Cast <to = 2> (t)
-"""
+def _pooled(match: Match) -> str:
+    return f"wide = Cast <to = 1> (x); t = MaxPool <**attrs> (wide); y = Cast <to = {_kind(match)}> (t)"
 
 
 def _refuses_constant(match: Match) -> str | None:
@@ -108,7 +119,8 @@ def _from_bytes(match: Match) -> Replacement:
     numbers, kind = match.constant("x"), match.dtype("x")
     assert numbers is not None, "the guard let only constants through"
     assert kind is not None, "the guard let only bytes through"
-    assert kind in SIGNED, "the guard let only bytes through"
+    if numbers.size <= _SMALL:
+        return Replacement("y = floats", constants={"floats": numbers.astype(np.float32)})
     shift = shift_of(kind)
     constants: dict[str, Constant] = {"one": np.ones((), np.float32)}
     constants["numbers"] = (numbers.astype(np.int16) - shift).astype(np.int8)
@@ -173,7 +185,10 @@ def _draw_pool(draw: Draw) -> None:
 
 def _draw_constant(draw: Draw) -> None:
     kind = draw.choice(*_BYTES)
-    draw.constant("x", draw.rng.integers(0, 256, (3, 4)).astype(np.uint8).view(kind.numpy()))
+    size = draw.choice((3, 4), (20, 20), ())
+    draw.constant(
+        "x", draw.rng.integers(0, 256, (1, *size)).astype(np.uint8).view(kind.numpy()).reshape(size)
+    )
     draw.attribute("to", int(ir.DataType.FLOAT))
     draw.attribute("attrs", {})
 
@@ -210,7 +225,7 @@ RULES = (
     Rule(
         "pool",
         before="y = MaxPool <**attrs> (x)",
-        after=_POOLED,
+        after=_pooled,
         guard=_refuses_bytes,
         dtypes=_FLOAT,
         draw=_draw_pool,
@@ -229,6 +244,8 @@ RULES = (
 @dataclass(frozen=True)
 class CarryBytesAsFloats(Pass):
     """Move, choose and compare uint8 as floats: TensorRT has uint8 at the edges of a network only.
+
+    16 bits, which it has nowhere, are treated alike.
 
     The casts around an operator cancel with those of its neighbours (drop-integer-casts). A table of
     bytes stays one: TensorRT takes constants of int8 before DequantizeLinear, and gathers and scales in

@@ -1,4 +1,4 @@
-"""FoldIntegerBias: a constant of wide integers behind DequantizeLinear is a constant of floats."""
+"""FoldIntegerBias: a constant that TensorRT cannot dequantise is a constant of floats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WIDE = (ir.DataType.INT16, ir.DataType.UINT16, ir.DataType.INT32)
 
 
 def _is_bias(match: Match) -> str | None:
-    if not match.is_constant("x") or match.dtype("x") not in _WIDE:
+    if not match.is_constant("x") or not (match.dtype("x") in _WIDE or match.static_shape("x") == ()):
         return ""
     if not match.is_constant("s") or ("z" in match and not match.is_constant("z")):
         return "its scale or its zero point is computed"
@@ -47,6 +47,9 @@ def _draw(draw: Draw) -> None:
     axis = draw.choice(0, 1)
     draw.constant("x", draw.array(3, 4, dtype=ir.DataType.INT32))
     scale = draw.choice((), (1,), ((3, 4)[axis],))
+    if draw.flag():
+        draw.constant("x", 7, dtype=ir.DataType.INT32)
+        scale = ()
     draw.constant("s", np.abs(draw.array(*scale)) + np.asarray(0.01, draw.dtype.numpy()))
     draw.constant("z", np.zeros(scale, np.int32))
     if draw.flag():
@@ -88,7 +91,8 @@ class FoldIntegerBias(Pass):
     """Dequantise a bias of wide integers beforehand: TensorRT dequantises 8 and 4 bits only.
 
     The bias of a quantised convolution or product is added to its sums, in floats: nothing is lost to
-    the kernels that multiply in 8 bits.
+    the kernels that multiply in 8 bits. A single quantised number without axes is folded too, which
+    the parser would take for a vector.
 
     Before: ``b = DequantizeLinear(w, s)`` with w a constant of int32 (or 16 bits).
     After:  ``b`` is a constant, ``w · s``.
