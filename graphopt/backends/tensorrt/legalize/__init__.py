@@ -36,6 +36,7 @@ from graphopt.backends.tensorrt.legalize.spell_resize import SpellResize
 from graphopt.backends.tensorrt.legalize.spell_scatter_reduction import SpellScatterReduction
 from graphopt.backends.tensorrt.legalize.spell_silu import SpellSilu
 from graphopt.backends.tensorrt.legalize.spell_statistics import SpellStatistics
+from graphopt.backends.tensorrt.legalize.widen_ragged_recurrence import WidenRaggedRecurrence
 from graphopt.pipeline.pass_base import Pass
 
 LEGALIZE_PASSES: tuple[type[Pass], ...] = (
@@ -64,6 +65,7 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     SpellScatterReduction,
     SpellResize,
     SpellRecurrentLayout,
+    WidenRaggedRecurrence,
     SpellIntegerSteps,
     DropCeilMode,
     RaiseRanks,

@@ -1,4 +1,4 @@
-"""CompleteOperands: what ONNX lets a node leave out and TensorRT's parser asks for."""
+"""CompleteOperands: what ONNX lets a node leave out and TensorRT's parser asks for or takes for another."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _AXES, _CONDITION = 3, 1
 
 @dataclass(frozen=True)
 class CompleteOperands(Pass):
-    """Write down the axes of a Slice and the condition of a Loop.
+    """Write down the axes of a Slice, the condition of a Loop, and which triangle a Trilu keeps.
 
     The parser of TensorRT 10 takes as many starts as there are dims where a Slice has no axes, and the
-    condition inside a Loop for a value from nowhere where nothing is handed in.
+    condition inside a Loop for a value from nowhere where nothing is handed in. A Trilu that says nothing
+    keeps the upper triangle in ONNX; the parser takes the lower one, without a word.
 
-    Before: ``y = Slice(x, starts, ends)``; ``y = Loop(count, , x)``.
-    After:  ``y = Slice(x, starts, ends, [0, 1])``; ``y = Loop(count, true, x)``.
+    Before: ``y = Slice(x, starts, ends)``; ``y = Loop(count, , x)``; ``y = Trilu(x)``.
+    After:  ``y = Slice(x, starts, ends, [0, 1])``; ``y = Loop(count, true, x)``; ``y = Trilu<upper=1>(x)``.
     Needs:  how many starts there are.
     Keeps:  everything else; one constant serves all nodes that lack the same.
     Skips:  nodes that have them.
@@ -34,7 +35,11 @@ class CompleteOperands(Pass):
     backend: ClassVar[str] = "tensorrt"
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
-        """Look at every Slice and Loop."""
+        """Look at every node."""
+        triangles = [node for node in walk.nodes(model) if _lacks_triangle(node)]
+        for node in triangles:
+            node.attributes.add(ir.AttrInt64("upper", 1))
+            ctx.applied(self.name(), node, "its upper triangle written down")
         constants: dict[int | bool, ir.Value] = {}
         scope: Scope | None = None
         for node in list(walk.nodes(model)):
@@ -53,7 +58,11 @@ class CompleteOperands(Pass):
                 node.resize_inputs(index + 1)
             node.replace_input_with(index, constants[key])
             ctx.applied(self.name(), node, f"its {name} written down")
-        return bool(constants)
+        return bool(constants or triangles)
+
+
+def _lacks_triangle(node: ir.Node) -> bool:
+    return node.domain == "" and node.op_type == "Trilu" and "upper" not in node.attributes
 
 
 def _missing(node: ir.Node) -> tuple[int, bool | list[int], str] | None:
