@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from graphopt.backends.tensorrt.key import check_plan
 from graphopt.backends.tensorrt.module import TITLES, find_library
 from graphopt.backends.tensorrt.plan_options import PlanOptions
+from graphopt.driver.doctor_nvidia import package_version
 from graphopt.errors import ArtifactError, GraphoptError
 from graphopt.report.inspection_engines import EngineRow, Need
 from graphopt.targets.cuda_driver import cuda_driver
@@ -29,17 +30,18 @@ def engine_rows(artifact: Artifact) -> tuple[EngineRow, ...]:
 
 
 def needs(artifact: Artifact) -> tuple[Need, ...]:
-    """What a host must have to run the engines, and whether this one has it; empty without engines."""
+    """What a host must have to run an artifact for a GPU, and whether this one has it; else empty."""
+    if artifact.manifest.target.get("kind") != "cuda":
+        return ()
     plans = []
     for region in _regions(artifact):
         try:
             plans.append(PlanOptions.parse(region.options))
         except ArtifactError:
             continue
-    if not plans:
-        return ()
     others = {region.backend for region in artifact.manifest.regions} - {_BACKEND}
-    return (*_needs(plans), *([_onnxruntime()] if "onnxruntime" in others else []))
+    engines = _needs(plans) if plans else ()
+    return (*engines, *([_onnxruntime()] if "onnxruntime" in others else []))
 
 
 def _regions(artifact: Artifact) -> list[RegionEntry]:
@@ -172,11 +174,14 @@ def _bindings() -> Need:
 
 
 def _onnxruntime() -> Need:
+    """Where a region is ONNX Runtime's it runs on the GPU, or on the CPU by the package without CUDA."""
     from graphopt.backends.base import Available
     from graphopt.backends.registry import find_backend
 
     answer = find_backend("onnxruntime").availability()
-    what = "ONNX Runtime, for the other regions"
-    if isinstance(answer, Available):
-        return Need(what, True, answer.version)
-    return Need(what, False, answer.reason, answer.fix)
+    what = "ONNX Runtime, for regions that are no engines: onnxruntime-gpu, or they run on the CPU"
+    if not isinstance(answer, Available):
+        return Need(what, False, answer.reason, answer.fix)
+    if package_version("onnxruntime-gpu") is None:
+        return Need(what, True, f"onnxruntime {answer.version}, on the CPU")
+    return Need(what, True, f"onnxruntime-gpu {answer.version}")

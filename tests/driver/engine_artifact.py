@@ -54,17 +54,19 @@ def write(
     plan: bytes = PLAN,
     details: dict[str, Any] | None = None,
     model: str = MODEL,
+    backend: str = "tensorrt",
+    target: str = "cuda:sm_86,sm_120",
 ) -> Path:
-    """An artifact for ``cuda:sm_86,sm_120`` with one engine."""
+    """An artifact with one engine, or with one region of another backend."""
     x, y = TensorInfo("x", "float32", ("N", 4)), TensorInfo("y", "float32", ("N", 4))
     with ArtifactWriter(path, writer="graphopt 0.1.0") as writer:
-        blob = Blob("tensorrt", plan, facts() if options is None else options)
+        blob = Blob(backend, plan, facts() if options is None else options)
         writer.add_region(blob, ["x"], ["y"])
         writer.add_model(load_model(onnx.parser.parse_model(model)))
         writer.commit(
             inputs=[x],
             outputs=[y],
-            target=parse_target("cuda:sm_86,sm_120").to_json(),
+            target=parse_target(target).to_json(),
             details=details or {},
         )
     return path

@@ -117,6 +117,18 @@ def test_hardware_compatible_engines_run_on_later_cards(
     assert inspect(write(tmp_path / "m.gopt", options=facts(hardware_compatible="ampere+"))).needs[0].here
 
 
+def test_regions_of_onnxruntime_say_where_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    path = write(tmp_path / "m.gopt", backend="onnxruntime")
+    monkeypatch.setattr(inspect_engines, "package_version", {}.get)
+    (need,) = inspect(path).needs
+    assert need.here
+    assert need.reason.endswith(", on the CPU")
+    monkeypatch.setattr(inspect_engines, "package_version", {"onnxruntime-gpu": "1.31.1"}.get)
+    assert inspect(path).needs[0].reason.startswith("onnxruntime-gpu ")
+    assert inspect(write(tmp_path / "cpu.gopt", backend="onnxruntime", target="cpu")).needs == ()
+
+
 def test_what_a_person_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_host(monkeypatch)
     details = {
