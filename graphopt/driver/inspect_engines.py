@@ -36,7 +36,7 @@ def needs(artifact: Artifact) -> tuple[Need, ...]:
     plans = []
     for region in _regions(artifact):
         try:
-            plans.append(PlanOptions.parse(region.options))
+            plans.append(_plan(artifact, region))
         except ArtifactError:
             continue
     others = {region.backend for region in artifact.manifest.regions} - {_BACKEND}
@@ -48,14 +48,19 @@ def _regions(artifact: Artifact) -> list[RegionEntry]:
     return [region for region in artifact.manifest.regions if region.backend == _BACKEND]
 
 
+def _plan(artifact: Artifact, region: RegionEntry) -> PlanOptions:
+    """What an engine needs; raises ArtifactError where its facts are not those it was written with."""
+    check_plan(region.options, artifact.read(region.file))
+    return PlanOptions.parse(region.options)
+
+
 def _row(artifact: Artifact, region: RegionEntry) -> EngineRow:
     facts, data = region.options, artifact.read(region.file)
     row = EngineRow(
         region.file, data.nbytes, "?", (), (), "", region.inputs, region.outputs, (), 0, 0, (), (), ""
     )
     try:
-        plan = PlanOptions.parse(facts)
-        check_plan(facts, data)
+        plan = _plan(artifact, region)
     except ArtifactError as error:
         return replace(row, fault=error.message)
     also = [f"every card from sm_80 on that {TITLES[plan.module]} supports"] if plan.ampere_or_later else []

@@ -156,10 +156,10 @@ def test_what_a_person_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     [
         ({"key": "0" * 64}, "do not fit its key"),
         ({"plan": "0" * 64}, "it is damaged"),
-        ({"module": "mystery"}, "unknown module 'mystery'"),
-        ({"architectures": "sm_86"}, "not a list"),
+        ({"module": "mystery"}, "which TensorRT"),
+        ({"architectures": "sm_86"}, "which GPUs"),
         ({"weight_bytes": -1}, "no size in bytes"),
-        ({"version": None}, "lack 'version'"),
+        ({"version": None}, "which TensorRT"),
     ],
 )
 def test_an_engine_that_is_not_what_it_says(changes: dict[str, Any], fault: str, tmp_path: Path) -> None:
