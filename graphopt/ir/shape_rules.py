@@ -71,6 +71,8 @@ def make_sound() -> None:
         _correct(registry, name, _settle)
     _correct(registry, "ArrayFeatureExtractor", _extract, domain="ai.onnx.ml")
     _correct(registry, "QGemm", _quantised, domain="com.microsoft")
+    for name in ("QLinearAveragePool", "QLinearGlobalAveragePool", "QLinearReduceMean"):
+        _correct(registry, name, _pooled, domain="com.microsoft")
 
 
 def _correct(registry: Any, op_type: str, correct: Infer, *, domain: str = "") -> None:
@@ -179,6 +181,39 @@ def _quantised(_ctx: Context, node: ir.Node) -> None:
     zero = node.inputs[8] if len(node.inputs) > 8 else None
     if zero is not None and zero.dtype is not None:
         node.outputs[0].type = ir.TensorType(zero.dtype)
+
+
+def _pooled(ctx: Context, node: ir.Node) -> None:
+    """Pooling makes an image smaller; the library takes it for a step on each element."""
+    data, result = node.inputs[0], node.outputs[0]
+    if data is None or data.shape is None or len(data.shape) < 3 or node.op_type == "QLinearReduceMean":
+        result.shape = None
+        return
+    dims, last = list(data.shape), node.attributes.get_int("channels_last", 0)
+    image = range(1, len(dims) - 1) if last else range(2, len(dims))
+    is_global = node.op_type == "QLinearGlobalAveragePool"
+    for place, axis in enumerate(image):
+        dims[axis] = 1 if is_global else _pooled_size(ctx, node, dims[axis], place)
+    result.shape = ir.Shape(dims)
+
+
+def _pooled_size(ctx: Context, node: ir.Node, size: int | ir.SymbolicDim, place: int) -> int | ir.SymbolicDim:
+    """What windows of a fixed size make of one dim of an image."""
+    window = node.attributes.get_ints("kernel_shape", ())
+    count = len(window or ())
+    padding = node.attributes.get_string("auto_pad", "NOTSET")
+    rounds = padding not in ("NOTSET", "VALID") or node.attributes.get_int("ceil_mode", 0)
+    if not isinstance(size, int) or place >= count or rounds:
+        unknown: ir.SymbolicDim = ctx.new_symbolic_dim()
+        return unknown
+    pads = (
+        list(node.attributes.get_ints("pads", ()) or [0] * 2 * count)
+        if padding == "NOTSET"
+        else [0] * 2 * count
+    )
+    step = list(node.attributes.get_ints("strides", ()) or [1] * count)[place]
+    room = size + pads[place] + pads[place + count] - list(window or ())[place]
+    return room // step + 1
 
 
 def _split(ctx: Context, node: ir.Node) -> None:

@@ -264,6 +264,28 @@ def test_a_quantised_gemm_is_of_the_type_of_its_zero_point() -> None:
     assert model.graph.node(0).outputs[0].dtype == ir.DataType.UINT8
 
 
+@pytest.mark.parametrize(
+    ("pool", "size"),
+    [
+        ("QLinearGlobalAveragePool", [2, 3, 1, 1]),
+        ("QLinearGlobalAveragePool <channels_last = 1>", [2, 1, 1, 9]),
+        ("QLinearAveragePool <kernel_shape = [3, 2], strides = [2, 2], pads = [1, 0, 1, 0]>", [2, 3, 4, 4]),
+        ("QLinearAveragePool <kernel_shape = [3, 2], strides = [2, 2], ceil_mode = 1>", [2, 3, None, None]),
+        ("QLinearAveragePool <kernel_shape = [2, 2], auto_pad = 'SAME_UPPER'>", [2, 3, None, None]),
+    ],
+)
+def test_a_quantised_pool_makes_images_smaller(pool: str, size: list[int | None]) -> None:
+    model = ir.from_onnx_text(
+        '<ir_version: 8, opset_import: ["" : 15, "com.microsoft" : 1]>'
+        "g (uint8[2, 3, 7, 9] x) => (uint8[A, B, C, D] y) <float s = {0.5}, uint8 z = {3}> {"
+        f"q = com.microsoft.{pool.replace(chr(39), chr(34))} (x, s, z, s, z) y = Identity(q) }}"
+    )
+    infer_shapes(model)
+    found = model.graph.node(0).outputs[0].shape
+    assert found is not None
+    assert [dim if isinstance(dim, int) else None for dim in found] == size
+
+
 def test_a_long_range_is_not_listed_element_by_element() -> None:
     """onnx would hold every element as a dim: seconds and gigabytes for what nobody reads."""
     text = """<ir_version: 8, opset_import: ["" : 17]> g (float[N] x) => (float[M] y)
