@@ -83,6 +83,7 @@ class Workshop:
         ranges: of the shapes the inputs may have; None where no engine is built.
         sample: inputs the model runs on, once they are known.
         make_runner: runs graphs as they stand: one that rounds every intermediate at a lower precision.
+        progress: called with one line when an engine is begun.
         rehearsing: regions are only legalised: enough to judge a candidate that will not be shipped.
     """
 
@@ -98,6 +99,7 @@ class Workshop:
     ranges: Ranges | None = None
     sample: Mapping[str, Any] | None = None
     make_runner: RunnerFactory = oracle_runner
+    progress: Callable[[str], None] | None = None
     rehearsing: bool = False
     _rehearsed: Optimized | None = None
     _built: int = 0
@@ -219,6 +221,8 @@ class Workshop:
         profiles = Profiles(placed, self.ranges)
 
         def with_profiles(region: ir.Model) -> BuildOptions:
+            if self.progress is not None:
+                self.progress(f"build a region of {len(region.graph)} nodes")
             profiles.fix(region)
             return replace(plain, engine=replace(self.engine, profiles=profiles.of(region)))
 

@@ -119,6 +119,7 @@ class _Compilation:
                 strict=self.options.strict,
                 engine=self.options.engine,
                 ranges=ranges,
+                progress=self.options.progress,
             )
             return self._in_workshop(workshop, steps, decisions)
 
@@ -176,11 +177,12 @@ class _Compilation:
             return Oracle.prepare(workshop.imported, oracle_runner, inputs=inputs)
 
     def _race(self, workshop: Workshop, oracle: Oracle | None) -> Race:
-        """The input as a file and the feeds both sides get: the largest ones."""
+        """The input as a file and the feeds both sides get: the largest, or those engines are tuned for."""
         from graphopt.equality.feedfile import save_feeds
 
         feeds = workshop.scratch / "feeds.npz"
-        save_feeds(feeds, self._feeds(workshop.imported, oracle))
+        own = workshop.sample if workshop.ranges and self.options.inputs is None else None
+        save_feeds(feeds, own or self._feeds(workshop.imported, oracle))
         return Race(
             self._input_file(workshop),
             feeds,

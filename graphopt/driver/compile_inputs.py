@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphopt.driver.opt import import_model
 from graphopt.driver.ranges import Ranges, model_ranges, shape_specs
-from graphopt.errors import UsageError
+from graphopt.errors import BackendError, FeedError, UsageError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -50,17 +50,25 @@ def feeds_within(model: ir.Model, ranges: Ranges, *, seed: int = 0) -> list[Mapp
     """Feeds for a model whose open dims have ranges: several of the usual size, one of each extreme.
 
     Raises:
-        FeedError: the original does not run at one of these sizes.
+        UsageError: the original does not run at one of these sizes.
     """
     from graphopt.driver.runners import oracle_runner
     from graphopt.equality.feeds import derive_feeds
     from graphopt.ir.freeze import set_input_shapes
 
     found: list[Mapping[str, Any]] = []
-    for shapes, sets in ((ranges.usual, 3), (ranges.least, 1), (ranges.most, 1)):
+    wanted = (("usual", ranges.usual, 3), ("smallest", ranges.least, 1), ("largest", ranges.most, 1))
+    for which, shapes, sets in wanted:
         fixed = model.clone()
         set_input_shapes(fixed, shapes)
-        derived = derive_feeds(fixed, oracle_runner(fixed).run, value_sets=sets, seed=seed)
+        try:
+            derived = derive_feeds(fixed, oracle_runner(fixed).run, value_sets=sets, seed=seed)
+        except (FeedError, BackendError) as error:
+            spelled = ", ".join(f"{name}:{'x'.join(map(str, dims))}" for name, dims in shapes.items())
+            raise UsageError(
+                f"the model itself does not run at its {which} shapes {spelled}: {error.message}",
+                "give other shapes, or your own --inputs",
+            ) from error
         found += [feed.values for feed in derived.feeds]
     return found
 

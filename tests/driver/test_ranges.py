@@ -148,3 +148,14 @@ def test_feeds_are_of_the_usual_and_of_both_extreme_sizes() -> None:
     assert ranges is not None
     shapes = [feed["x"].shape for feed in feeds_within(model, ranges)]
     assert shapes == [(2, 16), (2, 16), (2, 16), (1, 4), (8, 64)]
+
+
+def test_a_size_the_model_itself_does_not_run_at_is_named() -> None:
+    text = PAIR.replace("y = Relu (both)", "h = Reshape (both, six) y = Relu (h)")
+    text = text.replace("<int64[1] last", "<int64[2] six = {-1, 16}, int64[1] last")
+    model, ranges = import_with_ranges(
+        onnx.parser.parse_model(text), CompileOptions(shapes=["x:1x4/1x4/1x5"]), engines=True
+    )
+    assert ranges is not None
+    with pytest.raises(UsageError, match="does not run at its largest shapes x:1x5"):
+        feeds_within(model, ranges)
