@@ -16,6 +16,7 @@ from graphopt.backends.tensorrt.legalize.fold_integer_bias import FoldIntegerBia
 from graphopt.backends.tensorrt.legalize.inline_bodies import InlineBodies
 from graphopt.backends.tensorrt.legalize.multiply_as_integers import MultiplyAsIntegers
 from graphopt.backends.tensorrt.legalize.raise_ranks import RaiseRanks
+from graphopt.backends.tensorrt.legalize.shield_recurrent_input import ShieldRecurrentInput
 from graphopt.backends.tensorrt.legalize.spell_affine_grid import SpellAffineGrid
 from graphopt.backends.tensorrt.legalize.spell_attention import SpellAttention
 from graphopt.backends.tensorrt.legalize.spell_block_products import SpellBlockProducts
@@ -66,6 +67,7 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     SpellResize,
     SpellRecurrentLayout,
     WidenRaggedRecurrence,
+    ShieldRecurrentInput,
     SpellIntegerSteps,
     DropCeilMode,
     RaiseRanks,
