@@ -159,8 +159,9 @@ def _lowered(
     from graphopt.pipeline.records import Remark, RemarkKind
 
     model, steps = trial.convert(kept)
-    convertible = frozenset(trial.lowered({}))  # the others need no reason
-    named = {name: why for name, why in kept.items() if name in convertible} | trial.misfits()
+    # Nodes of which nothing would change anyway need no reason.
+    concerned = {*trial.lowered({}), *trial.left({})}
+    named = {name: why for name, why in kept.items() if name in concerned} | trial.left(kept)
     remarks = tuple(
         Remark(steps[-1].name(), RemarkKind.MISSED, name, f"it stays in float32: {why}")
         for name, why in named.items()

@@ -70,10 +70,11 @@ class Trial:
         step.run(model, PassContext())
         return model, (*self._first, step)
 
-    def misfits(self) -> dict[str, str]:
-        """Node → why it stays in float32 whatever is kept: a constant of it does not fit."""
+    def left(self, kept: Mapping[str, str]) -> dict[str, str]:
+        """Node → why it stays in float32 though it is not ``kept``: what the pass itself decides."""
         ctx = PassContext()
-        ConvertPrecision(self._to).chosen(self._clamped, ctx)
+        names = tuple(ConvertPrecision.spelled(name) for name in sorted(kept))
+        ConvertPrecision(self._to, names).chosen(self._clamped, ctx)
         return {remark.node: remark.reason for remark in ctx.remarks}
 
     def lowered(self, kept: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import onnx_ir as ir
 
@@ -40,6 +40,16 @@ class Borders:
             moved += sum(self._give_up(island) for island in self._islands())
             if not moved:
                 return
+
+    def given_up(self) -> Iterator[tuple[ir.Node, str]]:
+        """The nodes that might compute in the lower precision and do not, and why; movers are left out."""
+        for node in self._order:
+            if node in self.low or node.op_type in MOVERS or not self.candidates[node].outputs:
+                continue
+            if node.op_type in MULTIPLYING:
+                yield node, "what it multiplies is quantised: that is computed in integers"
+            else:
+                yield node, "it is one of too few nodes between casts to be worth them"
 
     def casts_at(self, node: ir.Node) -> int:
         """Casts at the values that ``node`` reads and makes, under the present labels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir.walk import all_nodes
@@ -101,7 +102,9 @@ class Casts:
             node.outputs[index].type = ir.TensorType(self._to)
         if node.op_type == "Cast" and self._borders.candidates[node].outputs:
             node.attributes["to"] = ir.AttrInt64("to", int(self._to))
-        if node.op_type in ("ConstantOfShape", "Constant"):
+        if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
+            node.attributes["value"] = ir.AttrTensor("value", ir.Tensor(np.zeros(1, self._to.numpy())))
+        elif node.op_type in ("ConstantOfShape", "Constant"):
             _retype_constant(node, self._to)
 
     def _restore_outputs(self, graph: ir.Graph) -> None:

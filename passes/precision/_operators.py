@@ -33,6 +33,9 @@ MOVERS = frozenset(_MOVERS_WORDS.split())
 _ONLY_DATA = {"Resize": 1, "CastLike": 2, "GridSample": 2}
 """Operators of which only the first inputs change type, however far the schema would let the rest go."""
 
+_STATISTICS = {"LayerNormalization": 1}
+"""Operators whose results after the first ones are of the type they compute in, whatever the operands'."""
+
 _CALLS = frozenset(op.name for op in ALL_OPS if not op.standard_ops & WIDE_ONLY)
 """graphopt's own operators whose body works at any precision."""
 
@@ -65,7 +68,8 @@ def places(node: ir.Node, opset: int, to: ir.DataType) -> Places | None:
         for index, value in enumerate(node.inputs)
         if _is_float(value) and allowed.takes(index) and index < _ONLY_DATA.get(node.op_type, index + 1)
     ]
-    outputs = [index for index, value in enumerate(node.outputs) if _is_float(value)]
+    results = node.outputs[: _STATISTICS.get(node.op_type)]
+    outputs = [index for index, value in enumerate(results) if _is_float(value)]
     if not all(allowed.gives(index) for index in outputs):
         return None
     return Places(tuple(inputs), tuple(outputs)) if inputs or outputs else None

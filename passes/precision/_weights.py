@@ -53,7 +53,8 @@ def _damage(tensor: ir.TensorProtocol, to: ir.DataType) -> str:
         error += float(np.dot(exact - rounded, exact - rounded))
         power += float(np.dot(exact, exact))
     if error > (_LOST * eps) ** 2 * power:
-        return f"it is too small: rounded, {np.sqrt(error / power):.2g} of it would be lost"
+        lost = np.sqrt(error / power)
+        return f"rounded, {lost:.2g} of it would be lost" if lost < 1 else "it would vanish"
     return ""
 
 

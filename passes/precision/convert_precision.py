@@ -94,6 +94,8 @@ class ConvertPrecision(Pass):
         borders = Borders(nodes, candidates, to)
         if not self.eager:
             borders.settle()
+            for node, why in borders.given_up():
+                ctx.missed(self.name(), node, why)
         return borders
 
 

@@ -223,3 +223,20 @@ def test_without_an_oracle_ranges_are_observed_all_the_same():
     assert "up" in found.kept
     assert found.oracle is None
     assert found.equality is None
+
+
+def test_between_quantised_products_nothing_is_cast_and_all_is_named():
+    body = """g (float[4, 16] x) => (float[4, 16] y) {
+        q = QuantizeLinear (x, s, z)
+        d = DequantizeLinear (q, s, z)
+        e = DequantizeLinear (u, s, z)
+        [product] m = MatMul (d, e)
+        [act] r = Relu (m)
+        p = QuantizeLinear (r, s, z)
+        y = DequantizeLinear (p, s, z)
+    }"""
+    weights = np.arange(256, dtype=np.int64).reshape(16, 16).astype(np.int8)
+    found = lower(model(body, s=np.float32(0.05), z=np.int8(0), u=weights))
+    assert "computed in integers" in found.kept["product"]
+    assert "too few nodes" in found.kept["act"]
+    assert not any(node.op_type == "Cast" for node in found.model.graph)
