@@ -60,7 +60,8 @@ def settle_at(
         workshop.make_runner = emulating_runner
         if oracle is not None:
             oracle = oracle.at_precision(workshop.imported, oracle_runner, _dtype(written))
-        return Found(_noted(settle(workshop, steps, oracle, mode), written), oracle, {"asked": written})
+        done = settle(workshop, steps, oracle, mode)
+        return Found(_noted(done, written), oracle, {"asked": written, "converted": converted(done)})
     if options.precision == "fp32":
         return Found(settle(workshop, steps, oracle, mode), oracle)
     workshop.rehearsing = True
@@ -99,7 +100,7 @@ def _settle_lower(
             graph_is_equal=judge is None,
         )
         if done is None or len(again.dropped) < len(done.settled.dropped):
-            record = {"asked": precision, **lowered.to_json()}
+            record = {"asked": precision, "converted": converted(again), **lowered.to_json()}
             done = Found(_noted(again, precision), lowered.oracle, record)
         if not again.dropped or oracle is None:
             break
@@ -131,6 +132,15 @@ def written_precision(steps: tuple[Step, ...]) -> str:
     by_name = {long: short for short, long in NAMES.items()}
     found = (by_name.get(p.to, "") for p in flatten(steps) if isinstance(p, ConvertPrecision))
     return next(found, "")
+
+
+def converted(settled: Settled) -> int:
+    """How many nodes were converted, those that only move values included."""
+    from graphopt.passes.precision.convert_precision import ConvertPrecision
+
+    name = ConvertPrecision.name()
+    effects = (e for e in settled.candidate.effects if e.pass_text.partition("{")[0] == name)
+    return sum(count for effect in effects for count in effect.rewrites.values())
 
 
 def _of_backends(steps: tuple[Step, ...]) -> tuple[Step, ...]:

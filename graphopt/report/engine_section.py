@@ -33,8 +33,12 @@ def engine_section(report: CompileReport) -> Iterator[RenderableType]:
     if report.precision is not None:
         kept: Mapping[str, str] = report.precision.get("kept") or {}
         asked = words.printable(report.precision.get("asked", ""))
-        stay = "node that stays" if len(kept) == 1 else "nodes that stay"
-        yield Text(f"in {asked}" + (f", but for {len(kept)} {stay} in fp32:" if kept else ""))
+        done = report.precision.get("converted")
+        count = {None: "", 0: ": no node, the casts would cost more"}.get(
+            done, f": {words.count(done)} nodes"
+        )
+        stay = "1 stays" if len(kept) == 1 else f"{len(kept)} stay"
+        yield Text(f"in {asked}{count}" + (f"; {stay} in fp32:" if kept else ""))
         reasons: dict[str, list[str]] = {}
         for node, why in kept.items():
             reasons.setdefault(str(why), []).append(node)

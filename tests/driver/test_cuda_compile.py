@@ -114,6 +114,7 @@ def test_precision_is_written_into_the_graph(precision: str, tmp_path: Path) -> 
     )
     assert done.report.precision is not None
     assert done.report.precision["asked"] == precision
+    assert done.report.precision["converted"] >= 3
     assert done.report.equality is not None
     assert done.report.equality["equal"]
     written = onnx.load(done.path / "model.onnx").graph

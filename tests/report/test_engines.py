@@ -39,7 +39,12 @@ def for_gpu() -> CompileReport:
             },
         ),
         engines=({"region": 0, **engine}, {"region": 2, **engine}),
-        precision={"asked": "fp16", "kept": {"/norm/<Div>": "it reaches 1e6"}, "largest": {"/norm": 1e6}},
+        precision={
+            "asked": "fp16",
+            "converted": 23,
+            "kept": {"/norm/<Div>": "it reaches 1e6"},
+            "largest": {"/norm": 1e6},
+        },
     )
 
 
@@ -52,7 +57,7 @@ def test_a_person_sees_shares_engines_and_what_stays_in_float32() -> None:
         "region 2",
         "sm_86, sm_89",
         "tensorrt_rtx 1.7.1.116",
-        "in fp16, but for 1 node that stays in fp32:",
+        "in fp16: 23 nodes; 1 stays in fp32:",
         "/norm/<Div>: it reaches 1e6",
     ):
         assert fact in text, text
