@@ -202,7 +202,7 @@ def _pooled_size(ctx: Context, node: ir.Node, size: int | ir.SymbolicDim, place:
     window = node.attributes.get_ints("kernel_shape", ())
     count = len(window or ())
     padding = node.attributes.get_string("auto_pad", "NOTSET")
-    rounds = padding not in ("NOTSET", "VALID") or node.attributes.get_int("ceil_mode", 0)
+    rounds = padding not in ("NOTSET", "VALID") or node.attributes.get_int("ceil_mode", 0) == 1
     if not isinstance(size, int) or place >= count or rounds:
         unknown: ir.SymbolicDim = ctx.new_symbolic_dim()
         return unknown
