@@ -81,7 +81,7 @@ class Session:
                 other libraries (torch, cupy, whatever has DLPack) without copying them.
             stream: for a session on a GPU, the caller's stream (``torch.cuda.current_stream()``, a cupy
                 stream, an address): the run starts after what is on it now, and later work on it finds
-                the outputs.
+                the outputs. Without it a feed must not be written to before the outputs are taken over.
 
         Returns:
             One array per output, by name, in the model's order. They are on the GPU when a feed was

@@ -267,6 +267,13 @@ def test_fewer_contexts_do_where_there_is_no_memory_for_more(whole, gpu):
     assert caught.value.hint == "free memory on the GPU"
 
 
+def test_memory_kept_for_the_next_run_is_given_up_for_a_context(whole, gpu):
+    session = load(whole[0])
+    gpu.trt.context_limit = 0
+    gpu.cuda.on_trim = lambda: setattr(gpu.trt, "context_limit", 1)
+    same(session.run(feeds(2)), expected(whole[1], feeds(2)))
+
+
 # ---- shapes and dtypes
 
 

@@ -74,6 +74,7 @@ def test_the_bindings_take_the_arguments_the_product_gives(bindings):
         "cudaMemPoolCreate": (properties,),
         "cudaMemPoolSetAttribute": (pool, cuda.constant("cudaMemPoolAttr", 4), cuda.word64(1 << 63)),
         "cudaMallocFromPoolAsync": (256, pool, 1),
+        "cudaMemPoolTrimTo": (pool, 0),
         "cudaHostAlloc": (64, 0),
         "cudaStreamCreateWithFlags": (1,),
         "cudaEventCreateWithFlags": (2,),

@@ -14,7 +14,8 @@ from graphopt.backends.cuda.stream import Stream
 from graphopt.errors import BackendError, UsageError
 
 _MAJOR, _MINOR, _POOLS = 75, 76, 115  # cudaDevAttrComputeCapability…, cudaDevAttrMemoryPoolsSupported
-_KEEP_EVERYTHING = (1 << 64) - 1
+KEPT_BYTES = 256 << 20
+"""Free memory of ours that is kept for the next run: other libraries in the process want some, too."""
 
 
 class Device:
@@ -74,8 +75,14 @@ class Device:
             finally:
                 self._idle.append(stream)
 
+    def trim(self) -> None:
+        """Give what is kept for the next run back to everybody."""
+        if self._pool is not None:
+            self.cuda.status("cudaMemPoolTrimTo", self._pool, 0)
+
     def free_bytes(self) -> int:
         """Memory nobody uses at the moment."""
+        self.trim()
         with self.active():
             free: int = self.cuda.cudaMemGetInfo()[0]
             return free
@@ -102,13 +109,13 @@ class Device:
     def _make_pool(self) -> Any:
         """A memory pool of our own: the default one belongs to everybody in the process.
 
-        It keeps what was freed for the next run; by default a pool gives memory back whenever somebody
-        waits for the GPU, and mapping it again costs more than most models compute.
+        It keeps some of what was freed for the next run; by default a pool gives all of it back whenever
+        somebody waits for the GPU, and mapping it again costs more than most models compute.
         """
         api = self.cuda
         pool = api.cudaMemPoolCreate(self._pool_properties())
         threshold = api.constant("cudaMemPoolAttr", 4)  # cudaMemPoolAttrReleaseThreshold
-        api.cudaMemPoolSetAttribute(pool, threshold, api.word64(_KEEP_EVERYTHING))
+        api.cudaMemPoolSetAttribute(pool, threshold, api.word64(KEPT_BYTES))
         return pool
 
     def _pool_properties(self) -> Any:

@@ -36,9 +36,13 @@ class DeviceBuffer:
     def __del__(self) -> None:
         if not hasattr(self, "_users"):
             return
+        if not self._users:
+            self.device.free(self.address, self.stream)
+            return
         try:
-            for handle in self._users:
-                self.stream.wait(Event(self.device.cuda, handle))
+            with self.device.active():
+                for handle in self._users:
+                    self.stream.wait(Event(self.device.cuda, handle))
         except Exception:  # a stream that is gone, or a driver that shuts down: nobody reads any more
             pass
         self.device.free(self.address, self.stream)

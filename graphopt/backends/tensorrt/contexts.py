@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from graphopt.backends.cuda.device import Device
 from graphopt.backends.cuda.stream import Event, Stream
 from graphopt.backends.tensorrt.logger import Log, first_error
 from graphopt.errors import BackendError
@@ -40,8 +41,9 @@ class Context:
 class ContextPool:
     """Makes contexts as they are needed and hands them out. Safe to use from several threads."""
 
-    def __init__(self, engine: Any, api: Any, log: Log) -> None:
-        """``api`` is the TensorRT module, ``log`` the log of the engine's runtime."""
+    def __init__(self, engine: Any, api: Any, log: Log, device: Device) -> None:
+        """``api`` is the TensorRT module, ``log`` its log, ``device`` the GPU the engine is on."""
+        self._device = device
         self._engine = engine
         self._api = api
         self._log = log
@@ -61,10 +63,11 @@ class ContextPool:
         Raises:
             BackendError: TensorRT has no memory for it, or refuses it in its own words.
         """
-        try:
-            handle = self._engine.create_execution_context(*self._configuration(final))
-        except RuntimeError as error:
-            raise self.failure("cannot make an execution context", error) from error
+        handle = self._new(final)
+        if handle is None:
+            # TensorRT allocates by itself: what is kept for the next run may be what it lacks.
+            self._device.trim()
+            handle = self._new(final)
         if handle is None:
             raise self.failure("cannot make an execution context")
         if profile and not handle.set_optimization_profile_async(profile, stream.handle):
@@ -109,6 +112,12 @@ class ContextPool:
                 if idle:
                     return idle.popleft()
                 self._changed.wait()
+
+    def _new(self, final: bool) -> Any:
+        try:
+            return self._engine.create_execution_context(*self._configuration(final))
+        except RuntimeError as error:
+            raise self.failure("cannot make an execution context", error) from error
 
     def _try_make(self, profile: int, stream: Stream, *, needed: bool) -> Context | None:
         try:

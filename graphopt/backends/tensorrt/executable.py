@@ -52,7 +52,7 @@ class TensorRTExecutable:
         self._inputs, self._outputs = read_ports(library.api, engine)
         self.inputs: tuple[TensorInfo, ...] = tuple(port.info for port in self._inputs)
         self.outputs: tuple[TensorInfo, ...] = tuple(port.info for port in self._outputs)
-        self._contexts = ContextPool(engine, library.api, log)
+        self._contexts = ContextPool(engine, library.api, log, device)
         self._graphs = GraphCache(self, self._contexts) if cuda_graph else None
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

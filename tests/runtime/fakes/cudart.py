@@ -103,6 +103,7 @@ class FakeCuda:
         self.graphs = {}
         self.current = 0
         self.broken = SUCCESS
+        self.on_trim = lambda: None
         self.last = SUCCESS
         self.lock = threading.RLock()
         self._numbers = itertools.count(1000)
@@ -201,6 +202,10 @@ class FakeCuda:
 
     def cudaMemPoolSetAttribute(self, pool, attribute, value):
         return self._answer("cudaMemPoolSetAttribute")
+
+    def cudaMemPoolTrimTo(self, pool, size):
+        self.on_trim()
+        return self._answer("cudaMemPoolTrimTo")
 
     def cudaMalloc(self, size):
         return self.cudaMallocFromPoolAsync(size, None, 1)
