@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphopt.driver.opt import import_model
 from graphopt.driver.ranges import Ranges, model_ranges, shape_specs
+from graphopt.equality.feeds_user import user_feeds
 from graphopt.errors import BackendError, FeedError, UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +67,7 @@ def feeds_within(model: ir.Model, ranges: Ranges, *, seed: int = 0) -> list[Mapp
         try:
             derived = derive_feeds(fixed, oracle_runner(fixed).run, value_sets=sets, seed=seed)
         except (FeedError, BackendError) as error:
-            spelled = ", ".join(f"{name}:{'x'.join(map(str, dims))}" for name, dims in shapes.items())
+            spelled = ", ".join(f"{name}:{_spelled(dims)}" for name, dims in shapes.items())
             raise UsageError(
                 f"the model itself does not run at its {which} shapes {spelled}: {error.message}",
                 "give other shapes, or your own --inputs",
@@ -74,5 +77,26 @@ def feeds_within(model: ir.Model, ranges: Ranges, *, seed: int = 0) -> list[Mapp
 
 
 def judging_inputs(model: ir.Model, ranges: Ranges | None, inputs: Inputs | None) -> Inputs | None:
-    """The feeds equality is judged on: the person's, those within the ranges, or None for derived ones."""
-    return feeds_within(model, ranges) if ranges and inputs is None else inputs
+    """The feeds equality is judged on: the person's, those within the ranges, or None for derived ones.
+
+    Raises:
+        UsageError: the person's feeds are outside the ranges, or the model does not run within them.
+    """
+    if not ranges:
+        return inputs
+    if inputs is None:
+        return feeds_within(model, ranges)
+    for feed in user_feeds(model, inputs):
+        for name, most in ranges.most.items():
+            shape, least = np.shape(feed.values[name]), ranges.least[name]
+            if not all(low <= size <= high for low, size, high in zip(least, shape, most, strict=True)):
+                raise UsageError(
+                    f"input '{name}' is given with shape {_spelled(shape)}, "
+                    f"outside the range {_spelled(least)} to {_spelled(most)}",
+                    "widen --min-shapes or --max-shapes",
+                )
+    return inputs
+
+
+def _spelled(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

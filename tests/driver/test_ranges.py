@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx.parser
 import pytest
 
 from graphopt.backends.base import RegionRefused
 from graphopt.backends.engine_options import ShapeRange
-from graphopt.driver.compile_inputs import feeds_within, import_with_ranges
+from graphopt.driver.compile_inputs import feeds_within, import_with_ranges, judging_inputs
 from graphopt.driver.compile_options import CompileOptions
 from graphopt.driver.opt import import_model, optimize_model, pipeline
 from graphopt.driver.profiles import Profiles
@@ -159,3 +160,14 @@ def test_a_size_the_model_itself_does_not_run_at_is_named() -> None:
     assert ranges is not None
     with pytest.raises(UsageError, match="does not run at its largest shapes x:1x5"):
         feeds_within(model, ranges)
+
+
+def test_feeds_outside_the_range_are_refused_before_anything_is_built() -> None:
+    model, ranges = import_with_ranges(
+        onnx.parser.parse_model(PAIR), CompileOptions(shapes=["x:1x4/2x16/8x64"]), engines=True
+    )
+    feeds = {"x": np.ones((9, 4), np.float32), "z": np.ones((9, 8), np.float32)}
+    with pytest.raises(UsageError, match="'x' is given with shape 9x4, outside the range 1x4 to 8x64"):
+        judging_inputs(model, ranges, feeds)
+    inside = {name: array[:8] for name, array in feeds.items()}
+    assert judging_inputs(model, ranges, inside) is inside
