@@ -14,7 +14,7 @@ from graphopt.backends.cuda import api, device
 from graphopt.backends.flatten import flatten
 from graphopt.backends.onnxruntime.backend import OnnxRuntimeBackend
 from graphopt.backends.serialize import serialize
-from graphopt.backends.tensorrt import key, logger, module
+from graphopt.backends.tensorrt import key, load, module
 from graphopt.targets.cuda import Gpu
 from graphopt.targets.cuda_driver import CudaDriver
 
@@ -32,9 +32,6 @@ class Imagined:
     trt: FakeTensorRT
 
 
-_CACHED = (api.open_cuda, device.open_device, module.find_library, logger.log_of)
-
-
 @contextmanager
 def imagine_gpu(monkeypatch):
     """Put the fakes where the real modules would be, and forget what was found there afterwards."""
@@ -44,15 +41,17 @@ def imagine_gpu(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", trt)
     gpus = (Gpu("Imagined GPU 0", "sm_86", 1 << 30, ""),)
     monkeypatch.setattr(api, "cuda_driver", lambda: CudaDriver((13, 0), gpus))
+    # What was found of a real TensorRT stays found: it takes one logger for the life of the process.
+    monkeypatch.setattr(load, "find_library", module.find_library.__wrapped__)
     forget()
     yield Imagined(cuda, trt)
     forget()
 
 
 def forget():
-    """Let drivers, devices and libraries be looked up again."""
-    for cached in _CACHED:
-        cached.cache_clear()
+    """Let the driver and its GPUs be looked up again."""
+    api.open_cuda.cache_clear()
+    device.open_device.cache_clear()
 
 
 class ImaginedTensorRT(OnnxRuntimeBackend):

@@ -87,8 +87,9 @@ class TensorRTExecutable:
         self._infer_shapes(context)
         outputs = [self._bind_output(context, port, stream) for port in self._outputs]
         self.execute(context, stream)
-        # What was copied for this run alone, and what TensorRT reads from the host while it runs.
-        stream.hold(stream.record(), *(value for value in used if isinstance(value, np.ndarray)))
+        # What TensorRT reads from the host has to stay until it is done.
+        if on_host := [value for value in used if isinstance(value, np.ndarray)]:
+            stream.hold(stream.record(), *on_host)
         if any(port.on_host for port in self._outputs):
             stream.synchronize()
         found = zip(self._outputs, outputs, strict=True)
