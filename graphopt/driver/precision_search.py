@@ -12,6 +12,7 @@ from graphopt.driver.precision_ranges import Ranges, flat_copy
 from graphopt.driver.precision_rules import Keeper
 from graphopt.passes.precision.clamp_masks import ClampMasks
 from graphopt.passes.precision.convert_precision import ConvertPrecision
+from graphopt.passes.precision.inline_model_functions import InlineModelFunctions
 from graphopt.pipeline.context import PassContext
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ class Trial:
 
     def __init__(self, optimized: ir.Model, to: str) -> None:
         self._to = to
-        self._clamped = optimized.clone()
-        clamp = ClampMasks(to)
-        self._first: tuple[Pass, ...] = (clamp,) if clamp.run(self._clamped, PassContext()) else ()
-        self.flat = flat_copy(self._clamped)
+        self._prepared = optimized.clone()
+        before = (InlineModelFunctions(), ClampMasks(to))
+        self._first: tuple[Pass, ...] = tuple(p for p in before if p.run(self._prepared, PassContext()))
+        self.flat = flat_copy(self._prepared)
         self._keeper = Keeper(self.flat, self.dtype)
 
     @property
@@ -66,7 +67,7 @@ class Trial:
         """
         names = tuple(ConvertPrecision.spelled(name) for name in sorted(kept))
         step = ConvertPrecision(self._to, names, eager)
-        model = self._clamped.clone()
+        model = self._prepared.clone()
         step.run(model, PassContext())
         return model, (*self._first, step)
 
@@ -74,13 +75,13 @@ class Trial:
         """Node → why it stays in float32 though it is not ``kept``: what the pass itself decides."""
         ctx = PassContext()
         names = tuple(ConvertPrecision.spelled(name) for name in sorted(kept))
-        ConvertPrecision(self._to, names).chosen(self._clamped, ctx)
+        ConvertPrecision(self._to, names).chosen(self._prepared, ctx)
         return {remark.node: remark.reason for remark in ctx.remarks}
 
     def lowered(self, kept: Mapping[str, str]) -> list[str]:
         """The nodes that compute in the lower precision when ``kept`` are kept, in order."""
         step = ConvertPrecision(self._to, tuple(ConvertPrecision.spelled(name) for name in kept))
-        chosen: list[str] = step.chosen(self._clamped)
+        chosen: list[str] = step.chosen(self._prepared)
         return chosen
 
 

@@ -29,7 +29,7 @@ def floats(*shape: int, seed: int = 0, scale: float = 0.3) -> np.ndarray:
 
 def model(body: str, **weights: np.ndarray) -> ir.Model:
     """``x`` goes in, ``y`` comes out; ``w`` and ``v`` are 16 by 16."""
-    proto = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 23]>\n{body}')
+    proto = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 23, "my": 1]>\n{body}')
     for name, array in {"w": floats(16, 16), "v": floats(16, 16, seed=1), **weights}.items():
         proto.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(array), name))
     made = ir.from_proto(proto)
@@ -240,3 +240,18 @@ def test_between_quantised_products_nothing_is_cast_and_all_is_named():
     assert "computed in integers" in found.kept["product"]
     assert "too few nodes" in found.kept["act"]
     assert not any(node.op_type == "Cast" for node in found.model.graph)
+
+
+def test_functions_of_the_model_itself_take_part():
+    made = model(
+        """g (float[4, 16] x) => (float[4, 16] y) { [call] y = my.Block (x, w) }
+        <domain: "my", opset_import: ["": 23]>
+        Block (x, w) => (y) {
+            m = MatMul (x, w)
+            y = Relu (m)
+        }"""
+    )
+    found = lower(made)
+    assert not found.model.functions
+    assert set(dtypes(found).values()) == {"FLOAT16"}
+    assert [step.name() for step in found.steps] == ["inline-model-functions", "convert-precision"]
