@@ -76,13 +76,20 @@ def model_ranges(model: ir.Model, specs: Mapping[str, ShapeSpec]) -> Ranges:
         specs: of ``shape_specs``.
 
     Raises:
-        UsageError: nothing says how large an open dim may be, or two inputs that share a dim disagree.
+        UsageError: nothing says how large an open dim may be, two inputs that share a dim disagree, or a
+            range contradicts a size that the model fixes.
     """
     sizes: dict[str, tuple[int, int, int]] = {}
     for name, spec in specs.items():
         if spec.lowest is not None and spec.usual is not None and spec.highest is not None:
             dims = _shape_of(model, name)
             for dim, size in zip(dims, zip(spec.lowest, spec.usual, spec.highest, strict=True), strict=True):
+                if isinstance(dim, int) and {*size} != {dim}:
+                    raise UsageError(
+                        f"an axis of input {name!r} is {dim} in the model, and its range goes from "
+                        f"{size[0]} to {size[2]}",
+                        "give the model's own size there, or export the model with that axis open",
+                    )
                 if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
                     raise UsageError(
                         f"'{dim}' of input {name!r} is given two ranges",
