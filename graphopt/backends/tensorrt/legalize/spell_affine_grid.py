@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from graphopt.backends.tensorrt.legalize._widened import is_float, narrow, result, widen
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.draw import Draw
@@ -25,8 +26,8 @@ def _refuses(match: Match) -> str | None:
     size = match.ints("size")
     if size is None:
         return "the size of the grid is computed"
-    if match.dtype("theta") != ir.DataType.FLOAT:
-        return "its transformations are not in float32"
+    if not is_float(match, "theta"):
+        return "its transformations are not in floats"
     return None if int(np.prod(size[2:])) <= _MOST else "the grid is too large"
 
 
@@ -45,10 +46,12 @@ def _spelled(match: Match) -> Replacement:
     size = match.ints("size")
     assert size is not None, "the guard asks for it"
     spatial = size[2:]
-    text = """
-        turned = Transpose <perm = [0, 2, 1]> (theta)
+    text = f"""
+        {widen(match, "theta")}
+        turned = Transpose <perm = [0, 2, 1]> (wide)
         cells = MatMul (positions, turned)
-        y = Reshape (cells, shape)
+        {result(match, "theta")} = Reshape (cells, shape)
+        {narrow(match, "theta")}
     """
     positions = _positions(spatial, corners=match.attr_int("corners") == 1)
     shape = np.asarray([-1, *spatial, len(spatial)], np.int64)
@@ -91,7 +94,7 @@ class SpellAffineGrid(Pass):
 
     Before: ``grid = AffineGrid(theta, [1, 3, 224, 224])``.
     After:  ``grid = Reshape(MatMul(positions, Transpose(theta)), [-1, 224, 224, 2])``.
-    Needs:  a constant size of at most four million cells; float32.
+    Needs:  a constant size of at most four million cells; floats, which are summed in float32.
     Keeps:  how corners are aligned.
     Skips:  sizes that are computed.
     """

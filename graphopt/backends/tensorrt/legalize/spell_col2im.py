@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
+from graphopt.backends.tensorrt.legalize._widened import is_float, narrow, result, widen
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.draw import Draw
@@ -43,8 +44,8 @@ def _blocks(match: Match) -> _Blocks | str:
     image, block, shape = match.ints("image"), match.ints("block"), match.shape("x")
     if image is None or block is None or shape is None or not isinstance(shape[1], int):
         return "the sizes of image, blocks or channels are not known"
-    if len(image) not in (2, 3) or match.dtype("x") != ir.DataType.FLOAT:
-        return "it is not an image or a volume in float32"
+    if len(image) not in (2, 3) or not is_float(match, "x"):
+        return "it is not an image or a volume of floats"
     rank = len(image)
     strides = match.attr_ints("strides") or (1,) * rank
     dilations = match.attr_ints("dilations") or (1,) * rank
@@ -79,10 +80,12 @@ def _spelled(match: Match) -> Replacement:
         "p": found.pads,
         "o": found.left,
     }
-    text = """
-        laid = Reshape (x, places)
-        y = ConvTranspose <group = @group, strides = @s, dilations = @d, pads = @p, output_padding = @o>
-            (laid, weight)
+    text = f"""
+        {widen(match, "x")}
+        laid = Reshape (wide, places)
+        {result(match, "x")} = ConvTranspose
+            <group = @group, strides = @s, dilations = @d, pads = @p, output_padding = @o> (laid, weight)
+        {narrow(match, "x")}
     """
     return Replacement(text, constants, attributes)
 
@@ -131,7 +134,7 @@ class SpellCol2im(Pass):
 
     Before: ``y = Col2Im(x, [64, 64], [3, 3])``.
     After:  ``y = ConvTranspose<group=channels>(Reshape(x, [0, 0, 62, 62]), ones)``.
-    Needs:  constant sizes, the number of channels; float32.
+    Needs:  constant sizes, the number of channels; floats, which are summed in float32.
     Keeps:  strides, dilations and padding.
     Skips:  sizes that are computed.
     """

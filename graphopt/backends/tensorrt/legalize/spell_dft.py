@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from graphopt.backends.tensorrt.legalize._widened import is_float, narrow, result, widen
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.draw import Draw
@@ -66,8 +67,8 @@ class _Transform:
 def _transform(match: Match) -> _Transform | str:
     """The transform, or why its sizes are not known."""
     shape = match.shape("x")
-    if shape is None or match.dtype("x") != ir.DataType.FLOAT:
-        return "its rank is not known or it is not in float32"
+    if shape is None or not is_float(match, "x"):
+        return "its rank is not known or it is not in floats"
     axis = match.ints("axis") if "axis" in match else (-2,)
     if not axis or shape[-1] not in (1, 2):
         return "its axis is not known, or whether it is complex"
@@ -99,19 +100,21 @@ def _spelled(match: Match) -> Replacement:
     rank = len(shape)
     others = [axis for axis in range(rank - 1) if axis != found.axis]
     order = [*others, found.axis, rank - 1]
+    after = result(match, "x")
     moved = order != list(range(rank))
     constants: dict[str, Constant] = {
         "matrix": found.matrix(),
         "flat": np.asarray([0] * (rank - 2) + [found.size * found.parts], np.int64),
         "apart": np.asarray([0] * (rank - 2) + [found.bins, found.parts_after], np.int64),
     }
-    lines = [f"last = Transpose <perm = {order}> (x)" if moved else "last = x"]
+    lines = [widen(match, "x"), f"last = Transpose <perm = {order}> (wide)" if moved else "last = wide"]
     lines.append("samples = Reshape (last, flat); sums = MatMul (samples, matrix)")
     if moved:
         back = [order.index(axis) for axis in range(rank)]
-        lines.append(f"bins = Reshape (sums, apart); y = Transpose <perm = {back}> (bins)")
+        lines.append(f"bins = Reshape (sums, apart); {after} = Transpose <perm = {back}> (bins)")
     else:
-        lines.append("y = Reshape (sums, apart)")
+        lines.append(f"{after} = Reshape (sums, apart)")
+    lines.append(narrow(match, "x"))
     return Replacement("\n".join(lines), constants)
 
 
@@ -158,7 +161,7 @@ class SpellDft(Pass):
 
     Before: ``y = DFT<onesided=1>(x)`` of 512 samples.
     After:  ``y = Reshape(MatMul(Reshape(x, [0, 512]), matrix), [0, 257, 2])``.
-    Needs:  the sizes of the signal and of the transform; float32.
+    Needs:  the sizes of the signal and of the transform; floats, which are summed in float32.
     Keeps:  the axis, by transposing around it; zeros filled in, samples dropped.
     Skips:  matrices of more than four million elements.
     """
