@@ -99,7 +99,7 @@ def model_ranges(model: ir.Model, specs: Mapping[str, ShapeSpec]) -> Ranges:
     open_inputs = {
         value.name or "": _bound(value, sizes, hint)
         for value in model.graph.inputs
-        if not value.is_initializer() and (value.shape is None or not value.shape.is_static())
+        if _goes_into_engines(value) and (value.shape is None or not value.shape.is_static())
     }
     least, usual, most = ({n: tuple(d[i] for d in dims) for n, dims in open_inputs.items()} for i in range(3))
     return Ranges(least, usual, most)
@@ -158,6 +158,14 @@ def _shape_of(model: ir.Model, name: str) -> tuple[Any, ...]:
     raise UsageError(f"the model has no input {name!r}", f"its inputs: {names or 'none'}")
 
 
+def _goes_into_engines(value: ir.Value) -> bool:
+    """Whether an engine may take the input: sequences, optionals and texts go elsewhere in any case."""
+    import onnx_ir as ir
+
+    plain = isinstance(value.type, ir.TensorType) and value.dtype != ir.DataType.STRING
+    return plain and not value.is_initializer()
+
+
 def _hint(model: ir.Model) -> str:
     """The options that help, spelled for this model with sizes that are usual."""
     from graphopt.driver.shapes import guess_dims
@@ -170,8 +178,14 @@ def _hint(model: ir.Model) -> str:
         for value in model.graph.inputs
         if (guesses := guess_dims(model).get(value.name or "")) is not None
     }
-    spelled = " ".join(f"--shape {name}:{'x'.join(map(str, dims))}" for name, dims in shapes.items())
-    return f"{spelled or '--shape NAME:DIMS'}, or a range with --min-shapes, --opt-shapes and --max-shapes"
+    unknown = [
+        value.name for value in model.graph.inputs if _goes_into_engines(value) and value.shape is None
+    ]
+    spelled = " ".join(
+        [f"--shape {name}:DIMS" for name in unknown]
+        + [f"--shape {name}:{'x'.join(map(str, dims))}" for name, dims in shapes.items()]
+    )
+    return f"{spelled}, or a range with --min-shapes, --opt-shapes and --max-shapes"
 
 
 def _bound(

@@ -171,3 +171,13 @@ def test_feeds_outside_the_range_are_refused_before_anything_is_built() -> None:
         judging_inputs(model, ranges, feeds)
     inside = {name: array[:8] for name, array in feeds.items()}
     assert judging_inputs(model, ranges, inside) is inside
+
+
+def test_texts_and_sequences_need_no_range() -> None:
+    text = (
+        '<ir_version: 10, opset_import: ["": 23]>\n'
+        "g (string[n] words, seq(float[m]) parts, float[4] x) => (float[4] y) { y = Neg (x) }"
+    )
+    model, ranges = import_with_ranges(onnx.parser.parse_model(text), CompileOptions(), engines=True)
+    assert len(model.graph.inputs) == 3
+    assert not ranges
