@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from graphopt.backends.onnxruntime.emulate import emulated, make_emulating_runner
+from graphopt.backends.onnxruntime.runner import make_runner
 from graphopt.ir.shapes import infer_shapes
 from graphopt.ir.text import print_model
 
@@ -120,3 +121,66 @@ def test_constants_and_casts_inside_change_type(op):
 def test_a_model_without_such_values_is_left_alone():
     made = model("g (float[N] x) => (float[N] y) { y = Relu (x) }")
     assert emulated(made) is made
+
+
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("op", GATES)
+@pytest.mark.parametrize("given", [False, True])
+def test_states_are_rounded_between_steps(op, direction, given):
+    """Against a loop in which each step is an operator of its own, its states rounded in between."""
+    rng = np.random.default_rng(0)
+    both, steps, batch, size, hidden = 1 + (direction == "bidirectional"), 6, 2, 3, 4
+
+    def draw(*shape):
+        return (0.4 * rng.standard_normal(shape)).astype(np.float16)
+
+    weights = [draw(both, GATES[op] * hidden, n) for n in (size, hidden)]
+    weights.append(draw(both, 2 * GATES[op] * hidden))
+    states = 2 if op == "LSTM" else 1
+    first = [draw(both, batch, hidden) if given else np.zeros((both, batch, hidden), np.float16)] * states
+    names = ", ".join(["y", "yh", "yc"][: states + 1])
+    typed = ", ".join(f"float16[{dims}] {name}" for name, dims in
+                      [("y", "T, D, B, H"), ("yh", "D, B, H"), ("yc", "D, B, H")][: states + 1])  # fmt: skip
+    made = model(
+        f"""g (float16[T, B, {size}] x, float16[D, M, {size}] w, float16[D, M, {hidden}] r, float16[D, N] b,
+               float16[D, B, {hidden}] h, float16[D, B, {hidden}] c) => ({typed}) {{
+            {names} = {op} <hidden_size = {hidden}, direction = "{direction}"> (
+                x, w, r, b{", , h" + (", c" if states == 2 else "") if given else ""})
+        }}"""
+    )
+    x = draw(steps, batch, size)
+    feeds = dict(zip("xwrbhc", [x, *weights, first[0], first[-1]], strict=True))
+    found = run(made, **feeds)
+    assert [(v.name, v.dtype) for v in emulated(made).graph.outputs] == [
+        (v.name, v.dtype) for v in made.graph.outputs
+    ]
+    for d in range(both):
+        backwards = direction == "reverse" or d == 1
+        state = [s[d : d + 1] for s in first]
+        for t in reversed(range(steps)) if backwards else range(steps):
+            state = _step(op, hidden, x[t : t + 1], [w[d : d + 1] for w in weights], state)
+            assert np.array_equal(found["y"][t, d], state[0][0]), (t, d)
+        assert np.array_equal(found["yh"][d], state[0][0])
+
+
+def _step(op, hidden, x, weights, states):
+    outputs = ["", "yh", "yc"][: len(states) + 1]
+    proto = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node(
+                op, ["x", "w", "r", "b", "", "h", "c"][: 5 + len(states)], outputs, hidden_size=hidden
+            )
+        ],
+        "step",
+        [onnx.helper.make_tensor_value_info(n, 1, None) for n in "xwrbhc"[: 4 + len(states)]],
+        [onnx.helper.make_tensor_value_info(n, 1, None) for n in outputs[1:]],
+    )
+    made = ir.from_proto(
+        onnx.helper.make_model(proto, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+    )
+    feeds = dict(zip("xwrbhc", [x, *weights, *states], strict=False))
+    results = make_runner(made, optimise=False).run({k: v.astype(np.float32) for k, v in feeds.items()})
+    return [results[name].astype(np.float16) for name in outputs[1:]]

@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from graphopt.backends.flatten import flatten
 from graphopt.backends.names import Names
+from graphopt.backends.onnxruntime.emulate_recurrence import unrolled
 from graphopt.backends.onnxruntime.runner import OnnxRuntimeRunner, make_runner
 from graphopt.ir.shapes import infer_shapes
 from graphopt.ir.walk import all_nodes
@@ -111,13 +112,36 @@ class _Widening:
                 node.attributes[name] = ir.AttrTensor(name, _wide(attribute.as_tensor(), name))
             elif name in _DTYPE_ATTRIBUTES and attribute.as_int() in LOW:
                 node.attributes[name] = ir.AttrInt64(name, int(ir.DataType.FLOAT))
-        for value in node.outputs:
-            dtype = self._widen(value)
+        dtypes = [self._widen(value) for value in node.outputs]
+        if any(dtypes) and self._step_by_step(node, next(filter(None, dtypes))):
+            return
+        for value, dtype in zip(node.outputs, dtypes, strict=True):
             omitted = not value.name and not value.uses()
             if dtype is None or omitted or (node.op_type in _EXACT and node.domain == ""):
                 continue
             if isinstance(value.type, ir.TensorType):
                 self._round(node, value, dtype)
+
+    def _step_by_step(self, node: ir.Node, dtype: ir.DataType) -> bool:
+        """Round the states of a recurrent operator between its steps."""
+
+        def rounded(value: ir.Value) -> list[ir.Node]:
+            there = self._cast(value, dtype)
+            return [there, self._cast(there.outputs[0], ir.DataType.FLOAT)]
+
+        found = unrolled(node, self._names, rounded) if node.domain == "" else None
+        if found is None:
+            return False
+        nodes, results = found
+        assert isinstance(node.graph, ir.Graph)
+        node.graph.insert_before(node, nodes)
+        for old, new in zip(node.outputs, results, strict=False):
+            name = old.name
+            old.replace_all_uses_with(new, replace_graph_outputs=True)
+            if name and new.is_graph_output():
+                old.name, new.name = None, name
+        node.graph.remove(node, safe=True)
+        return True
 
     def _round(self, node: ir.Node, value: ir.Value, dtype: ir.DataType) -> None:
         """Let every reader of ``value`` read it rounded; a graph's output is the rounded one."""
