@@ -112,6 +112,8 @@ class OutputFloor:
         smallest, largest = max(unit, min(noisiest)), max(noisiest)
         if self.quantised and largest > BIMODAL * unit:
             return ["rounding errors flip quantised values, so the noise is bimodal and its floor is high"]
+        if largest > 0 == self.peak:
+            return ["it is zero everywhere, and one rounding error moves it"]
         if largest > BIMODAL * smallest and largest > WEAK_FLOOR * self.peak:
             return [f"the noise is bimodal: some rounding errors move it by {largest / self.peak:.1%}"]
         if largest > WEAK_FLOOR * self.peak:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from graphopt.equality.floor import OutputFloor
 from graphopt.equality.verdict import Verdict
 from graphopt.errors import BackendError, FeedError, UsageError
 from tests.equality.models import attention, floats, model, perceptron, prepare, unoptimised
@@ -290,3 +291,10 @@ def test_scalar_inputs_are_fed_and_moved():
     assert all(array.shape == () for feed in oracle.feeds for array in feed.values.values())
     assert not any(floor.shape_moves for floor in oracle.floors.values())
     assert oracle.floors["y"].maxima
+
+
+def test_an_output_of_nothing_but_zeros_that_noise_moves_is_a_weak_check() -> None:
+    floor = OutputFloor(np.dtype(np.float16), quantised=False)
+    floor.reference(np.zeros(3, np.float16))
+    floor.jittered(0, np.zeros(3, np.float16), np.array([0, 6e-8, 0], np.float16))
+    assert floor.weaknesses() == ("it is zero everywhere, and one rounding error moves it",)
