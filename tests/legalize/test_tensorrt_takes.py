@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import onnx_ir as ir
 import pytest
 
 from graphopt.backends.base import Available, BuildOptions, RegionRefused
@@ -82,3 +83,60 @@ def test_everything_refused_is_taken_once_it_is_legalised() -> None:
     outputs = BACKEND.build(region, options).options["outputs"]
     assert isinstance(outputs, list)
     assert {output["name"] for output in outputs} == {value.name for value in region.graph.outputs}
+
+
+ATTENTIONS = {
+    "masked": """
+        g (float16[1,64,128] x, float16[1,1,1,64] m) => (float16[1,64,128] y) {
+          y = Attention <q_num_heads = 4, kv_num_heads = 4> (x, x, x, m)
+        }""",
+    "boolean mask": """
+        g (float16[1,4,64,32] x, bool[1,1,64,64] m) => (float16[1,4,64,32] y) {
+          y = Attention (x, x, x, m)
+        }""",
+    "grouped and causal": """
+        g (float16[1,8,64,32] q, float16[1,2,64,32] k) => (float16[1,8,64,32] y) {
+          y = Attention <is_causal = 1> (q, k, k)
+        }""",
+    "one query over a cache": """
+        g (float16[1,8,1,32] q, float16[1,2,1,32] k, float16[1,2,63,32] p)
+            => (float16[1,8,1,32] y, float16[1,2,64,32] a, float16[1,2,64,32] b) {
+          y, a, b = Attention (q, k, k, , p, p)
+        }""",
+}
+
+
+@pytest.mark.skipif(bool(_missing()), reason=_missing())
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_attention_spelled_out_is_still_one_kernel(name: str) -> None:
+    """The builder's log lists the kernels of an engine: fused attention has ``mha`` in its name."""
+    region = model(ATTENTIONS[name], 23)
+    PassManager(tuple(step() for step in LEGALIZE_PASSES)).run(region, PassContext(evaluate=evaluator()))
+    assert not any(node.op_type == "Attention" for node in region.graph)
+    assert "_mha_" in _builder_log(ir.to_proto(region).SerializeToString())
+
+
+def _builder_log(data: bytes) -> str:
+    """Everything TensorRT-RTX says while it builds a model for sm_86."""
+    trt = find_library("tensorrt_rtx").api
+
+    class Log(trt.ILogger):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.lines: list[str] = []
+
+        def log(self, severity: object, message: str) -> None:
+            del severity
+            self.lines.append(message)
+
+    log = Log()
+    builder = trt.Builder(log)
+    network = builder.create_network(0)
+    parser = trt.OnnxParser(network, log)
+    assert parser.parse(data)
+    config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    assert builder.build_serialized_network(network, config) is not None
+    return "\n".join(log.lines)
