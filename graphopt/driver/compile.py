@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphopt.driver.candidate import Workshop, commit, program, scratch_parent, usable_backends
-from graphopt.driver.compile_inputs import import_with_ranges, judging_inputs
+from graphopt.driver.compile_inputs import import_with_ranges, judging_inputs, runner_for
 from graphopt.driver.compile_options import CompileOptions, read_options
 from graphopt.driver.equal import Settled
 from graphopt.driver.fast import Race, ablate, no_slower
@@ -167,14 +167,17 @@ class _Compilation:
         return steps
 
     def _oracle(self, workshop: Workshop) -> Oracle | None:
-        from graphopt.driver.runners import oracle_runner
         from graphopt.equality.oracle import Oracle
 
         if self.options.equality == "off":
             return None
+        if workshop.builds_engines:
+            workshop.make_runner = runner_for(workshop.imported)
         with self._stage("run the original"):
-            inputs = judging_inputs(workshop.imported, workshop.ranges, self.options.inputs)
-            return Oracle.prepare(workshop.imported, oracle_runner, inputs=inputs)
+            inputs = judging_inputs(
+                workshop.imported, workshop.ranges, self.options.inputs, workshop.make_runner
+            )
+            return Oracle.prepare(workshop.imported, workshop.make_runner, inputs=inputs)
 
     def _race(self, workshop: Workshop, oracle: Oracle | None) -> Race:
         """The input as a file and the feeds both sides get: the largest, or those engines are tuned for."""

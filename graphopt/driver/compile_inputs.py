@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graphopt.driver.compile_options import CompileOptions
     from graphopt.driver.opt import Source
     from graphopt.equality.oracle import Inputs
+    from graphopt.pipeline.protocols import RunnerFactory
 
 
 def import_with_ranges(
@@ -49,13 +50,29 @@ def import_with_ranges(
     return model, model_ranges(model, specs)
 
 
-def feeds_within(model: ir.Model, ranges: Ranges, *, seed: int = 0) -> list[Mapping[str, Any]]:
+def runner_for(model: ir.Model) -> RunnerFactory:
+    """What runs the original and whatever is made of it for a GPU.
+
+    ONNX Runtime's CPU has no kernels in bfloat16 for most operators: such a model is emulated.
+    """
+    import onnx_ir as ir
+
+    from graphopt.driver.runners import emulating_runner, oracle_runner
+    from graphopt.ir.walk import constants
+
+    values = (*model.graph.inputs, *model.graph.outputs)
+    dtypes = {tensor.dtype for tensor in constants(model)} | {value.dtype for value in values}
+    return emulating_runner if ir.DataType.BFLOAT16 in dtypes else oracle_runner
+
+
+def feeds_within(
+    model: ir.Model, ranges: Ranges, make_runner: RunnerFactory, *, seed: int = 0
+) -> list[Mapping[str, Any]]:
     """Feeds for a model whose open dims have ranges: several of the usual size, one of each extreme.
 
     Raises:
         UsageError: the original does not run at one of these sizes.
     """
-    from graphopt.driver.runners import oracle_runner
     from graphopt.equality.feeds import derive_feeds
     from graphopt.ir.freeze import set_input_shapes
 
@@ -65,7 +82,7 @@ def feeds_within(model: ir.Model, ranges: Ranges, *, seed: int = 0) -> list[Mapp
         fixed = model.clone()
         set_input_shapes(fixed, shapes)
         try:
-            derived = derive_feeds(fixed, oracle_runner(fixed).run, value_sets=sets, seed=seed)
+            derived = derive_feeds(fixed, make_runner(fixed).run, value_sets=sets, seed=seed)
         except (FeedError, BackendError) as error:
             spelled = ", ".join(f"{name}:{_spelled(dims)}" for name, dims in shapes.items())
             raise UsageError(
@@ -76,7 +93,9 @@ def feeds_within(model: ir.Model, ranges: Ranges, *, seed: int = 0) -> list[Mapp
     return found
 
 
-def judging_inputs(model: ir.Model, ranges: Ranges | None, inputs: Inputs | None) -> Inputs | None:
+def judging_inputs(
+    model: ir.Model, ranges: Ranges | None, inputs: Inputs | None, make_runner: RunnerFactory
+) -> Inputs | None:
     """The feeds equality is judged on: the person's, those within the ranges, or None for derived ones.
 
     Raises:
@@ -85,7 +104,7 @@ def judging_inputs(model: ir.Model, ranges: Ranges | None, inputs: Inputs | None
     if not ranges:
         return inputs
     if inputs is None:
-        return feeds_within(model, ranges)
+        return feeds_within(model, ranges, make_runner)
     for feed in user_feeds(model, inputs):
         for name, most in ranges.most.items():
             shape, least = np.shape(feed.values[name]), ranges.least[name]

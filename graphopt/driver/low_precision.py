@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphopt.driver.equal import Settled, settle
 from graphopt.driver.legalize import steps_of
 from graphopt.driver.precision import NAMES, lower_precision
+from graphopt.errors import UsageError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -52,6 +53,7 @@ def settle_at(
     Raises:
         BackendError: the model cannot be run or built.
         EqualityError: it is not equal with no pass at all, or not with anything in the lower precision.
+        UsageError: the model is in bfloat16 as it came.
     """
     from graphopt.driver.runners import emulating_runner, oracle_runner
 
@@ -64,6 +66,8 @@ def settle_at(
         return Found(_noted(done, written), oracle, {"asked": written, "converted": converted(done)})
     if options.precision == "fp32":
         return Found(settle(workshop, steps, oracle, mode), oracle)
+    if workshop.make_runner is emulating_runner:
+        raise UsageError("the model computes in bfloat16 as it is", "compile without --precision")
     workshop.rehearsing = True
     settled = settle(workshop, steps, oracle, mode)
     workshop.make_runner = emulating_runner

@@ -166,6 +166,30 @@ def test_opt_writes_what_an_engine_is_built_from() -> None:
         optimize_for(import_model(model(MLP)), (), "reference", target=parse_target("cuda:sm_86"))
 
 
+BRAIN = """
+<ir_version: 10, opset_import: ["": 23]>
+g (float[2,4] x) => (float[2,4] y) {
+  a = Cast <to = 16> (x)
+  b = MatMul (a, k)
+  c = Tanh (b)
+  y = Cast <to = 1> (c)
+}
+"""
+
+
+def test_a_model_in_bfloat16_is_emulated_and_compiled(tmp_path: Path) -> None:
+    import ml_dtypes
+
+    proto = onnx.parser.parse_model(BRAIN)
+    weight = np.random.default_rng(0).normal(size=(4, 4)).astype(ml_dtypes.bfloat16)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(weight, "k"))
+    done = graphopt.compile(proto, output=tmp_path / "m.gopt", target="cuda:sm_86")
+    assert done.report.equality is not None
+    assert done.report.equality["equal"]
+    with pytest.raises(UsageError, match="the model computes in bfloat16 as it is"):
+        graphopt.compile(proto, output=tmp_path / "m.gopt", target="cuda:sm_86", precision="fp16")
+
+
 def test_precision_is_not_for_cpus(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a CPU gains nothing from fp16"):
         graphopt.compile(model(MLP), output=tmp_path / "m.gopt", precision="fp16")

@@ -13,6 +13,7 @@ from graphopt.driver.compile_options import CompileOptions
 from graphopt.driver.opt import import_model, optimize_model, pipeline
 from graphopt.driver.profiles import Profiles
 from graphopt.driver.ranges import Ranges, model_ranges, shape_specs
+from graphopt.driver.runners import oracle_runner
 from graphopt.errors import UsageError
 from graphopt.ir.freeze import set_input_shapes
 from graphopt.placement.extract import extract_region
@@ -147,7 +148,7 @@ def test_feeds_are_of_the_usual_and_of_both_extreme_sizes() -> None:
         onnx.parser.parse_model(PAIR), CompileOptions(shapes=["x:1x4/2x16/8x64"]), engines=True
     )
     assert ranges is not None
-    shapes = [feed["x"].shape for feed in feeds_within(model, ranges)]
+    shapes = [feed["x"].shape for feed in feeds_within(model, ranges, oracle_runner)]
     assert shapes == [(2, 16), (2, 16), (2, 16), (1, 4), (8, 64)]
 
 
@@ -159,7 +160,7 @@ def test_a_size_the_model_itself_does_not_run_at_is_named() -> None:
     )
     assert ranges is not None
     with pytest.raises(UsageError, match="does not run at its largest shapes x:1x5"):
-        feeds_within(model, ranges)
+        feeds_within(model, ranges, oracle_runner)
 
 
 def test_feeds_outside_the_range_are_refused_before_anything_is_built() -> None:
@@ -168,9 +169,9 @@ def test_feeds_outside_the_range_are_refused_before_anything_is_built() -> None:
     )
     feeds = {"x": np.ones((9, 4), np.float32), "z": np.ones((9, 8), np.float32)}
     with pytest.raises(UsageError, match="'x' is given with shape 9x4, outside the range 1x4 to 8x64"):
-        judging_inputs(model, ranges, feeds)
+        judging_inputs(model, ranges, feeds, oracle_runner)
     inside = {name: array[:8] for name, array in feeds.items()}
-    assert judging_inputs(model, ranges, inside) is inside
+    assert judging_inputs(model, ranges, inside, oracle_runner) is inside
 
 
 def test_texts_and_sequences_need_no_range() -> None:
