@@ -104,11 +104,16 @@ class FakeCuda:
         self.current = 0
         self.broken = SUCCESS
         self.on_trim = lambda: None
-        self.last = SUCCESS
+        self._thread = threading.local()
         self.lock = threading.RLock()
         self._numbers = itertools.count(1000)
 
     # ---- what a test looks at
+
+    @property
+    def last(self) -> int:
+        """Status of the last call of this thread that failed and was not asked about."""
+        return getattr(self._thread, "last", SUCCESS)
 
     @property
     def used(self) -> int:
@@ -157,7 +162,7 @@ class FakeCuda:
         return cudaError_t.cudaSuccess, _WORDS.get(int(error), "unrecognised").encode()
 
     def cudaGetLastError(self):
-        found, self.last = self.last, SUCCESS
+        found, self._thread.last = self.last, SUCCESS
         return (cudaError_t(found),)
 
     def cudaGetDeviceCount(self):
@@ -330,7 +335,7 @@ class FakeCuda:
         return self._fail(code, *(None for _ in values)) if code else (cudaError_t.cudaSuccess, *values)
 
     def _fail(self, code, *nothing):
-        self.last = code
+        self._thread.last = code
         return (cudaError_t(code), *nothing)
 
     def _next(self) -> int:
