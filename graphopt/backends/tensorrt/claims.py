@@ -126,17 +126,31 @@ def _not_on_turing(node: ir.Node) -> str:
 def misread(region: ir.Model) -> dict[str, str]:
     """Name of a node of a legalised region → how TensorRT's parser would misunderstand it.
 
-    uint8 quantisation is read as int8, which is another number above 127, with no more than a warning.
+    uint8 quantisation is read as int8, which is another number above 127, with no more than a warning; a
+    zero point that is not a constant is taken for 0 without a word.
     """
-    found: dict[str, str] = {}
-    for node in region.graph:
-        for inner in _with_inner(node):
-            if (
-                inner.op_type in ("QuantizeLinear", "DequantizeLinear")
-                and _quantised(inner) == ir.DataType.UINT8
-            ):
-                found[str(node.name)] = f"TensorRT takes uint8 in {inner.op_type} for int8"
-    return found
+    reasons = ((node, _misreading(inner)) for node in region.graph for inner in _with_inner(node))
+    return {str(node.name): reason for node, reason in reasons if reason}
+
+
+def _misreading(node: ir.Node) -> str:
+    if node.op_type == "SpaceToDepth" and node.attributes.get_string("mode", "DCR") != "DCR":
+        return "TensorRT takes every mode of SpaceToDepth for DCR"
+    if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+        return ""
+    if _quantised(node) == ir.DataType.UINT8:
+        return f"TensorRT takes uint8 in {node.op_type} for int8"
+    if not _is_constant(node.inputs[2] if len(node.inputs) > 2 else None):
+        return f"TensorRT takes a zero point it does not know in {node.op_type} for 0"
+    return ""
+
+
+def _is_constant(value: ir.Value | None) -> bool:
+    """Whether an operand is left out or known when the engine is built."""
+    if value is None or value.const_value is not None:
+        return True
+    maker = value.producer()
+    return maker is not None and maker.op_type == "Constant"
 
 
 def _with_inner(node: ir.Node) -> Iterator[ir.Node]:

@@ -232,3 +232,13 @@ def test_the_number_of_attempts_is_bounded(monkeypatch):
 
     monkeypatch.setattr(refusals, "_MOST_SECONDS", 0.0)
     assert refused_nodes(chain(), BuildRefused("slow", "build"), never, never) == {}
+
+
+def test_a_zero_point_known_only_at_run_time_never_reaches_the_parser():
+    found = reasons(
+        """g (float[4] x, int8 z) => (int8[4] y) {
+          s = Constant <value = float {0.1}> ()
+          y = QuantizeLinear(x, s, z)
+        }"""
+    )
+    assert found == {"the_y": "TensorRT takes a zero point it does not know in QuantizeLinear for 0"}
