@@ -1,5 +1,6 @@
 """CUDA graphs: recorded once for each set of shapes, launched from then on, never wrong, never in the way."""
 
+import sys
 from contextlib import ExitStack
 
 import numpy as np
@@ -9,19 +10,22 @@ import pytest
 from graphopt.runtime.session import load
 
 from .conftest import write
+from .fakes.tensorrt import Context, FakeTensorRT, Runtime
 from .imagined import TARGET, ImaginedTensorRT, Tensor
 
 SIZES = {"x": ((1,), (8,), (64,)), "z": ((1,), (8,), (64,))}
 
 
+MODEL = ir.from_onnx_text(
+    '<ir_version: 10, opset_import: ["" : 21]>\n'
+    "g (float[N] x, float[N] z) => (float[N] y, float[N] d) { y = Mul(x, z) d = Sub(x, z) }"
+)
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     where = tmp_path_factory.mktemp("graph") / "model.gopt"
-    model = ir.from_onnx_text(
-        '<ir_version: 10, opset_import: ["" : 21]>\n'
-        "g (float[N] x, float[N] z) => (float[N] y, float[N] d) { y = Mul(x, z) d = Sub(x, z) }"
-    )
-    write(where, model, (ImaginedTensorRT(profiles=[SIZES]),), target=TARGET)
+    write(where, MODEL, (ImaginedTensorRT(profiles=[SIZES]),), target=TARGET)
     return where
 
 
@@ -130,3 +134,19 @@ def test_what_cannot_be_recorded_runs_as_usual_and_is_told_once(trouble, path, g
         check(session.run(arrays(8, seed)), arrays(8, seed))
     assert gpu.cuda.calls["cudaGraphLaunch"] == 0
     assert caplog.text.count("runs without a CUDA graph") == 1
+
+
+def test_tensorrt_itself_has_less_to_say(tmp_path, gpu, monkeypatch):
+    """Versions 10 and 11 know nothing of specialised kernels, of capturable streams, of diagnoses."""
+    monkeypatch.setattr(FakeTensorRT, "DynamicShapesKernelSpecializationStrategy", None)
+    monkeypatch.setattr(FakeTensorRT, "EngineInvalidityDiagnostics", None)
+    monkeypatch.delattr(Context, "is_stream_capturable")
+    monkeypatch.delattr(Runtime, "get_engine_validity")
+    monkeypatch.setitem(sys.modules, "tensorrt", FakeTensorRT(gpu.cuda, "10.16.1.11"))
+    facts = {"module": "tensorrt", "version": "10.16.1.11", "device": "Imagined GPU 0"}
+    write(tmp_path / "model.gopt", MODEL, (ImaginedTensorRT(options=facts, profiles=[SIZES]),), target=TARGET)
+    session = load(tmp_path / "model.gopt", cuda_graph=True)
+    assert session.notices == ()
+    for seed in range(3):
+        check(session.run(arrays(8, seed)), arrays(8, seed))
+    assert gpu.cuda.calls["cudaGraphLaunch"] == 3
