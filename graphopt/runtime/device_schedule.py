@@ -128,9 +128,11 @@ class _Described:
     """Dtype and shape of somebody else's array."""
 
     def __init__(self, value: Any) -> None:
+        import ml_dtypes
+
         name = str(value.dtype).rpartition(".")[2]
         try:
-            self.dtype = np.dtype(name)
+            self.dtype = np.dtype(getattr(ml_dtypes, name, name))
         except TypeError:
             self.dtype = np.dtype(object)
         self.shape = tuple(value.shape)
