@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from graphopt.equality.oracle import Oracle
     from graphopt.equality.verdict import EqualityReport
     from graphopt.pipeline.pass_base import Pass
-    from graphopt.pipeline.records import Remark
 
     Feeds = Mapping[str, npt.NDArray[np.generic]]
 
@@ -32,6 +31,9 @@ backend makes of it."""
 
 NAMES = {"fp16": "float16", "bf16": "bfloat16"}
 """The precisions of the command line, as passes spell them."""
+
+_MANY = 0.1
+"""The share of nodes out of range from which on the other precision is recommended."""
 
 _SHOWN = 8
 """How many of the largest values a report lists."""
@@ -50,7 +52,7 @@ class Lowered:
         equality: the verdict on ``model``; None when equality is off.
         kept: node of the optimised model that stays in float32 → why.
         largest: float value → the largest finite |x| over the feeds, the largest few first.
-        remarks: ``kept`` as remarks of the pass.
+        advice: what a person might rather ask for, or an empty text.
     """
 
     model: ir.Model
@@ -59,11 +61,11 @@ class Lowered:
     equality: EqualityReport | None
     kept: Mapping[str, str] = field(default_factory=dict)
     largest: Mapping[str, float] = field(default_factory=dict)
-    remarks: tuple[Remark, ...] = ()
+    advice: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """``kept`` and ``largest`` as plain JSON."""
-        return {"kept": dict(self.kept), "largest": dict(self.largest)}
+        """``kept``, ``largest`` and ``advice`` as plain JSON."""
+        return {"kept": dict(self.kept), "largest": dict(self.largest), "advice": self.advice}
 
 
 def lower_precision(
@@ -156,16 +158,19 @@ def _lowered(
     report: EqualityReport | None,
     ranges: Ranges | None,
 ) -> Lowered:
-    from graphopt.pipeline.records import Remark, RemarkKind
-
     model, steps = trial.convert(kept)
     # Nodes of which nothing would change anyway need no reason.
     concerned = {*trial.lowered({}), *trial.left({})}
     named = {name: why for name, why in kept.items() if name in concerned} | trial.left(kept)
-    remarks = tuple(
-        Remark(steps[-1].name(), RemarkKind.MISSED, name, f"it stays in float32: {why}")
-        for name, why in named.items()
-    )
     peaks = {} if ranges is None else {value.name or "": peak for value, peak in ranges.peaks.items()}
     largest = dict(sorted(peaks.items(), key=lambda item: -item[1])[:_SHOWN])
-    return Lowered(model, steps, oracle, report, named, largest, remarks)
+    return Lowered(model, steps, oracle, report, named, largest, _advice(trial, concerned))
+
+
+def _advice(trial: Any, concerned: set[str]) -> str:
+    count = len(trial.overflowing & concerned)
+    if count <= _MANY * len(concerned) or trial.dtype.name != "FLOAT16":
+        return ""
+    return (
+        f"{count} of {len(concerned)} nodes leave the range of float16: --precision bf16 has that of float32"
+    )

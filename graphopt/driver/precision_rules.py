@@ -26,6 +26,10 @@ class Keeper:
     Args:
         flat: the model without functions (``precision_ranges.flat_copy``).
         to: the lower precision.
+
+    Attributes:
+        kept: node of the unflattened model → why it stays.
+        overflowing: those of them whose values leave the range.
     """
 
     def __init__(self, flat: ir.Model, to: ir.DataType) -> None:
@@ -34,6 +38,7 @@ class Keeper:
         self._largest, self._smallest = largest(kind), smallest_normal(kind)
         self._counts_to = float(2 ** (mantissa_bits(kind) + 1))
         self.kept: dict[str, str] = {}
+        self.overflowing: set[str] = set()
 
     def near_zero(self) -> list[ir.Value]:
         """The values whose smallest magnitude the rules ask for."""
@@ -69,6 +74,8 @@ class Keeper:
                 self._keep_around(
                     value, f"'{value.name}' reaches {peak:.3g}, {self._name} ends at {self._largest:.5g}"
                 )
+                around = [value.producer(), *(use.node for use in value.uses())]
+                self.overflowing.update(_origin(node) for node in around if node is not None)
 
     def _vanishing(self, ranges: Ranges) -> None:
         for node, value in self._sensitive():
@@ -129,8 +136,11 @@ class Keeper:
             self._keep(use.node, reason)
 
     def _keep(self, node: ir.Node, reason: str) -> None:
-        name = node.metadata_props.get(ORIGIN) or node.name or ""
-        self.kept.setdefault(name, reason)
+        self.kept.setdefault(_origin(node), reason)
+
+
+def _origin(node: ir.Node) -> str:
+    return node.metadata_props.get(ORIGIN) or node.name or ""
 
 
 def _is_light(node: ir.Node) -> bool:

@@ -60,6 +60,11 @@ class Trial:
         """Node → why it must stay; without ranges, what the graph alone tells."""
         return self._keeper.apply(ranges or Ranges(self.flat, {}, {}))
 
+    @property
+    def overflowing(self) -> frozenset[str]:
+        """The nodes whose values leave the range of the lower precision."""
+        return frozenset(self._keeper.overflowing)
+
     def convert(self, kept: Mapping[str, str], *, eager: bool = False) -> tuple[ir.Model, tuple[Pass, ...]]:
         """A converted copy, and the passes that make it of the optimised model.
 

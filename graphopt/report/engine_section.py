@@ -44,3 +44,5 @@ def engine_section(report: CompileReport) -> Iterator[RenderableType]:
             reasons.setdefault(str(why), []).append(node)
         for why, nodes in list(reasons.items())[:MOST_ROWS]:
             yield Text(f"{some(nodes)}: {words.printable(why)}", style="yellow")
+        if advice := str(report.precision.get("advice") or ""):
+            yield Text(words.printable(advice), style="yellow")

@@ -57,8 +57,8 @@ class _Unrolling:
         found = [self._direction(d, backwards=direction == "reverse" or d == 1) for d in range(count)]
         axis = self._ints([1])
         results = [self._add("Concat", [self._add("Unsqueeze", [f[0], axis]) for f in found], axis=1)]
-        for state in range(self._states):
-            results.append(self._add("Concat", [f[1 + state] for f in found], axis=0))
+        ends = zip(*(f[1:] for f in found), strict=True)
+        results += [self._add("Concat", list(states), axis=0) for states in ends]
         for value, old in zip(results, self._node.outputs, strict=False):
             value.type, value.shape = old.type, None if old.shape is None else old.shape.copy()
         return self._made, results
