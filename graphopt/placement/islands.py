@@ -11,11 +11,8 @@ if TYPE_CHECKING:
     from graphopt.placement.place import Placement, Placer, Region
 
 _MOST_NODES = 12
-_MOST_SHARE = 0.002
-"""Of the model's FLOPs: an island may hold no more, unless it is nothing at all."""
-
-_NOTHING = 100_000
-"""FLOPs that take a GPU less time than the launch of an engine."""
+_MOST_SHARE = 0.01
+"""Of the model's FLOPs: an island may hold no more."""
 
 _HEAVY = frozenset(
     {
@@ -59,7 +56,7 @@ def islands(placement: Placement, placer: Placer, flops: Mapping[ir.Node, int | 
 def _small(region: Region, flops: Mapping[ir.Node, int | None], total: int) -> bool:
     if len(region.nodes) > _MOST_NODES or any(node.op_type in _HEAVY for node in region.nodes):
         return False
-    return sum(flops.get(node) or 0 for node in region.nodes) <= max(_MOST_SHARE * total, _NOTHING)
+    return sum(flops.get(node) or 0 for node in region.nodes) <= _MOST_SHARE * total
 
 
 def _surrounded(region: Region, placement: Placement) -> bool:
