@@ -32,6 +32,7 @@ from graphopt.backends.tensorrt.legalize.spell_integer_steps import SpellInteger
 from graphopt.backends.tensorrt.legalize.spell_quantize_linear import SpellQuantizeLinear
 from graphopt.backends.tensorrt.legalize.spell_quantized_products import SpellQuantizedProducts
 from graphopt.backends.tensorrt.legalize.spell_quantized_steps import SpellQuantizedSteps
+from graphopt.backends.tensorrt.legalize.spell_quantized_sums import SpellQuantizedSums
 from graphopt.backends.tensorrt.legalize.spell_recurrent_layout import SpellRecurrentLayout
 from graphopt.backends.tensorrt.legalize.spell_resize import SpellResize
 from graphopt.backends.tensorrt.legalize.spell_scatter_reduction import SpellScatterReduction
@@ -46,6 +47,7 @@ LEGALIZE_PASSES: tuple[type[Pass], ...] = (
     ExpandQuantizedLstm,
     SpellQuantizedProducts,
     SpellQuantizedSteps,
+    SpellQuantizedSums,
     SpellBlockProducts,
     FoldIntegerBias,
     MultiplyAsIntegers,

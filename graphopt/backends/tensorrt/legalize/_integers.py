@@ -33,6 +33,9 @@ MOVES = frozenset(
         "DepthToSpace",
         "SpaceToDepth",
         "Identity",
+        "MaxPool",
+        "ReduceMax",
+        "ReduceMin",
     }
 )
 """Operators whose results hold elements of their first input and nothing else."""
@@ -89,7 +92,9 @@ def _of_integers(value: ir.Value, node: ir.Node | None, depth: int) -> Interval:
 def _of_node(node: ir.Node, depth: int) -> Interval | None:
     """A tensor of floats by the operator that makes it."""
     if node.op_type in ("Round", "Floor", "Ceil"):
-        return whole(node.inputs[0], depth - 1) or _EVERYTHING
+        return _EVERYTHING
+    if node.op_type == "Pad":
+        return _padded(node, depth)
     if node.op_type == "DequantizeLinear":
         return _of_dequantized(node, depth)
     if node.op_type == "Cast" or node.op_type in MOVES:
@@ -147,6 +152,15 @@ def _of_dequantized(node: ir.Node, depth: int) -> Interval | None:
         if zero != (0, 0):
             return None
     return whole(node.inputs[0], depth - 1) if whole(node.inputs[1], depth - 1) == (1, 1) else None
+
+
+def _padded(node: ir.Node, depth: int) -> Interval | None:
+    inner = whole(node.inputs[0], depth - 1)
+    fill = node.inputs[2] if len(node.inputs) > 2 else None
+    around: Interval | None = (0, 0) if fill is None else whole(fill, depth - 1)
+    if inner is None or around is None:
+        return None
+    return min(inner[0], around[0]), max(inner[1], around[1])
 
 
 def _clipped(known: Sequence[Interval | None]) -> Interval | None:

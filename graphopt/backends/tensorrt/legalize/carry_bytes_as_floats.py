@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.backends.tensorrt.legalize._steps import shift_of
+from graphopt.backends.tensorrt.legalize._steps import is_zero, shift_of
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.draw import Draw
@@ -95,7 +95,15 @@ def _kind(match: Match) -> int:
     return int(match.dtype("x") or ir.DataType.UINT8)
 
 
+def _refuses_pad(match: Match) -> str | None:
+    """TensorRT pads int8, too, but takes no constant of it."""
+    is_fill = "fill" in match and match.is_constant("fill")
+    return None if match.dtype("x") in _LACKING or (match.dtype("x") == ir.DataType.INT8 and is_fill) else ""
+
+
 def _padded(match: Match) -> str:
+    if match.dtype("x") == ir.DataType.INT8 and is_zero(match, "fill"):
+        return "y = Pad <**attrs> (x, pads, , axes?)"
     fill = "fill_wide = Cast <to = 1> (fill)\n" if "fill" in match else ""
     operand = "fill_wide" if fill else ""
     return f"""
@@ -175,6 +183,10 @@ def _draw_pad(draw: Draw) -> None:
     for name in ("fill", "axes"):
         if draw.flag():
             draw.omit(name)
+    if draw.flag():
+        draw.input("x", 3, 4, dtype=ir.DataType.INT8)
+        draw.missing.discard("fill")
+        draw.constant("fill", draw.choice(0, -3), dtype=ir.DataType.INT8)
     draw.attribute("attrs", {})
 
 
@@ -217,7 +229,7 @@ RULES = (
         "pad",
         before="y = Pad <**attrs> (x, pads, fill?, axes?)",
         after=_padded,
-        guard=_refuses_bytes,
+        guard=_refuses_pad,
         min_opset=18,
         dtypes=_FLOAT,
         draw=_draw_pad,

@@ -19,7 +19,6 @@ from graphopt.rewrite.rule import Refusal, Rule
 _BYTES = (ir.DataType.INT8, ir.DataType.UINT8)
 
 _IN = "x = DequantizeLinear (q, xs, xz?)"
-_TWO = "(q, xs, xz?, r, rs, rz?, ys, yz?)"
 
 
 def _quantised(match: Match) -> str:
@@ -28,16 +27,6 @@ def _quantised(match: Match) -> str:
         return "y = QuantizeLinear (t, ys, yz)"
     kind = match.dtype("q")
     return f"y = QuantizeLinear <output_dtype = {int(kind or ir.DataType.UINT8)}> (t, ys)"
-
-
-def _binary(match: Match) -> str:
-    operator = match.root.op_type.removeprefix("QLinear")
-    return f"""
-        a = DequantizeLinear (q, xs, xz?)
-        b = DequantizeLinear (r, rs, rz?)
-        t = {operator} (a, b)
-        {_quantised(match)}
-    """
 
 
 def _sigmoid(match: Match) -> str:
@@ -97,7 +86,6 @@ def _draw(draw: Draw, *shape: int) -> ir.DataType:
     """Scales that leave no result on the edge between two numbers."""
     kind = draw.choice(*_BYTES)
     _draw_bytes(draw, "q", kind, *shape)
-    _draw_bytes(draw, "r", kind, *shape)
     for scale, size in (("xs", 0.25), ("rs", 0.5), ("ys", 0.7301)):
         draw.constant(scale, size, dtype=ir.DataType.FLOAT)
     for zero in ("xz", "rz", "yz"):
@@ -143,12 +131,12 @@ def _draw_channels_last(draw: Draw) -> None:
 
 def _draw_concat(draw: Draw) -> None:
     kind = _draw(draw, 2, 3)
+    draw.inputs.pop("q")
     draw.counts["xs"] = 6
-    for index, (numbers, scale, zero) in enumerate((("q", "xs", "xz"), ("r", "rs", "rz"))):
+    for index, (scale, zero) in enumerate((("xs", "xz"), ("rs", "rz"))):
         _draw_bytes(draw, f"xs_{3 * index}", kind, 2, 3)
         draw.constant(f"xs_{3 * index + 1}", draw.constants[scale])
         draw.constant(f"xs_{3 * index + 2}", draw.constants[zero])
-        draw.inputs.pop(numbers)
     draw.attribute("axis", 1)
     draw.result("y", 2, 6, dtype=kind)
 
@@ -171,13 +159,6 @@ RULES = (
         min_opset=21,
         dtypes=_FLOAT,
         draw=_draw_quantizer,
-    ),
-    Rule(
-        "binary",
-        before=f"y = com.microsoft.QLinearAdd {_TWO} | com.microsoft.QLinearMul {_TWO}",
-        after=_binary,
-        dtypes=_FLOAT,
-        draw=_draw_step,
     ),
     Rule(
         "sigmoid",
@@ -235,10 +216,10 @@ RULES = (
 
 @dataclass(frozen=True)
 class SpellQuantizedSteps(Pass):
-    """Compute the quantised steps of ONNX Runtime (QLinearAdd, QLinearSigmoid, …) in floats.
+    """Compute the quantised steps of ONNX Runtime (QLinearSigmoid, QLinearConcat, …) in floats.
 
-    Before: ``y = com.microsoft.QLinearAdd(q, s, z, r, t, w, u, v)``.
-    After:  ``y = QuantizeLinear(Add(DequantizeLinear(q, s, z), DequantizeLinear(r, t, w)), u, v)``.
+    Before: ``y = com.microsoft.QLinearSigmoid(q, s, z, u, v)``.
+    After:  ``y = QuantizeLinear(Sigmoid(DequantizeLinear(q, s, z)), u, v)``.
     Needs:  a Softmax along its last axis; channels behind the batch.
     Keeps:  every number but those on the edge between two, which ONNX Runtime's tables may round otherwise.
     Skips:  channels last; a Softmax of the old kind along several axes.
