@@ -13,7 +13,7 @@ import onnxruntime as ort
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from graphopt.backends.tensorrt.legalize import LEGALIZE_PASSES
+from graphopt.backends.tensorrt.legalize import LEGALIZE_PASSES, expand_standard_functions
 from graphopt.driver.runners import evaluator
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.manager import PassManager
@@ -148,4 +148,34 @@ def test_spelling_by_the_reference(name: str) -> None:
     expected = ReferenceEvaluator(proto).run(None, dict(feeds))
     assert isinstance(expected, list)
     for before, after in zip(expected, _by_ort(_legalised(proto), feeds), strict=True):
+        assert is_rounding(before, after)
+
+
+YOUNG = """<ir_version: 11, opset_import: ["": 24]>
+g (float[2,3,8] x, float[8] s, float[2,6,4,4] i, float[6] c, float[2,4,3,8] r, float[5,4] cos, float[5,4] sin,
+   int64[2,3] p) => (float[2,3,8] a, float[2,3,8] b, float[2,6,4,4] d, float[2,4,3,8] e, float[2,3,8] f) {
+  a = RMSNormalization (x, s)
+  b = Gelu <approximate = "tanh"> (x)
+  d = GroupNormalization <num_groups = 3> (i, c, c)
+  e = RotaryEmbedding (r, cos, sin, p)
+  f = Swish (x)
+}"""
+
+
+def test_an_old_tensorrt_gets_bodies_of_operators_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expand_standard_functions, "unknown_to", lambda _: expand_standard_functions.YOUNGER)
+    feeds = {
+        "x": _floats(2, 3, 8),
+        "s": _floats(8),
+        "i": _floats(2, 6, 4, 4),
+        "c": _floats(6),
+        "r": _floats(2, 4, 3, 8),
+        "cos": _floats(5, 4),
+        "sin": _floats(5, 4),
+        "p": np.asarray([[0, 1, 2], [2, 3, 4]], np.int64),
+    }
+    proto = onnx.parser.parse_model(YOUNG)
+    legal = _legalised(proto)
+    assert not {node.op_type for node in legal.graph.node} & expand_standard_functions.YOUNGER
+    for before, after in zip(_by_ort(proto, feeds), _by_ort(legal, feeds), strict=True):
         assert is_rounding(before, after)

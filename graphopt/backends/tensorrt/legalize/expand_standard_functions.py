@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import onnx
 import onnx.defs
 import onnx_ir as ir
 
 from graphopt.backends.inline import inline_functions
+from graphopt.errors import GraphoptError
 from graphopt.ir import walk
 from graphopt.passes.canonical.infer_shapes import InferShapes
 from graphopt.passes.canonical.lift_constants import LiftConstants
@@ -21,8 +22,14 @@ from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite import opfacts
 
+if TYPE_CHECKING:
+    from graphopt.targets.target import Target
+
 LACKING = frozenset({"CenterCropPad", "NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss", "SwiGLU"})
 """Operators the parser does not import, and that ONNX defines by others which have meant the same since."""
+
+YOUNGER = frozenset({"GroupNormalization", "Gelu", "Mish", "RMSNormalization", "RotaryEmbedding", "Swish"})
+"""Operators some TensorRTs are too old for: expanded where the one that builds for the target is."""
 
 _DOMAIN = "graphopt.body"
 """Where the functions live while they wait to be inlined: one for each node, since bodies depend on types."""
@@ -50,7 +57,7 @@ class ExpandStandardFunctions(Pass):
     Before: ``y = CenterCropPad(x, size)``; ``loss = NegativeLogLikelihoodLoss(x, target)``.
     After:  the nodes of the body that the ONNX standard gives, with types and shapes.
     Needs:  the types of the operands where the body depends on them.
-    Keeps:  the names of the results.
+    Keeps:  the names of the results; what only older TensorRTs lack, where the one at hand is young enough.
     Skips:  operators without a body; MeanVarianceNormalization in other types than float16, which it lacks.
     """
 
@@ -58,18 +65,19 @@ class ExpandStandardFunctions(Pass):
 
     def run(self, model: ir.Model, ctx: PassContext) -> bool:
         """Expand, and once more what comes to light."""
+        lacking = LACKING | unknown_to(ctx.target)
         changed = False
         for _ in range(_ROUNDS):
-            if not self._expand(model, ctx):
+            if not self._expand(model, ctx, lacking):
                 break
             changed = True
         return changed
 
-    def _expand(self, model: ir.Model, ctx: PassContext) -> bool:
+    def _expand(self, model: ir.Model, ctx: PassContext, lacking: frozenset[str]) -> bool:
         opset = model.opset_imports.get("", 0)
         found = 0
         for node in list(walk.nodes(model)):
-            if not _is_lacking(node):
+            if not _is_lacking(node, lacking):
                 continue
             function = _body(node, opset)
             if function is None:
@@ -94,12 +102,26 @@ class ExpandStandardFunctions(Pass):
         return True
 
 
-def _is_lacking(node: ir.Node) -> bool:
+def unknown_to(target: Target | None) -> frozenset[str]:
+    """Those of ``YOUNGER`` that the TensorRT which builds for ``target`` does not know."""
+    from graphopt.backends.tensorrt.architectures import library_for
+    from graphopt.backends.tensorrt.claims import parser_knows
+
+    if target is None or target.kind != "cuda":
+        return frozenset()
+    try:
+        library = library_for(target.architectures)
+        return frozenset(name for name in YOUNGER if not parser_knows(library, name))
+    except GraphoptError:  # nothing here builds for it: nothing will
+        return frozenset()
+
+
+def _is_lacking(node: ir.Node, lacking: frozenset[str]) -> bool:
     if node.domain != "":
         return False
     if node.op_type == "MeanVarianceNormalization":
         return node.inputs[0] is not None and node.inputs[0].dtype == ir.DataType.FLOAT16
-    return node.op_type in LACKING
+    return node.op_type in lacking
 
 
 def _body(node: ir.Node, opset: int) -> onnx.FunctionProto | None:
