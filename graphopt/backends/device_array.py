@@ -166,7 +166,7 @@ class DeviceArray:
         return {
             "shape": self.shape,
             "typestr": self.dtype.str,
-            "data": (self.pointer, True),
+            "data": (self.pointer, False),  # torch takes no array that says it is read-only
             "version": 3,
             "strides": None,
             "stream": LEGACY_DEFAULT,
