@@ -127,11 +127,11 @@ def _judge(mode: str) -> Judge:
 
 def _observe(trial: Any, feeds: Sequence[Feeds]) -> Ranges | None:
     from graphopt.driver.precision_ranges import observe
-    from graphopt.driver.runners import oracle_runner
+    from graphopt.driver.runners import gauging_runner
 
     if not feeds:
         return None
-    return observe(trial.flat, feeds, oracle_runner, trial.near_zero())
+    return observe(trial.flat, feeds, gauging_runner, trial.near_zero())
 
 
 def _derived_feeds(imported: ir.Model) -> Sequence[Feeds]:

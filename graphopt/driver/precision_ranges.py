@@ -54,12 +54,13 @@ def observe(
 ) -> Ranges:
     """Run a model and note the range of every float32 value of its main graph.
 
-    The figures are taken inside the graph, so memory is that of a plain run.
+    The figures are taken inside the graph: with a runner that computes nodes in order, memory is about
+    that of a plain run.
 
     Args:
         flat: without local functions (``flat_copy``).
         feeds: to run on.
-        make_runner: makes runners without optimisations.
+        make_runner: makes runners without optimisations (``runners.gauging_runner``).
         small: values whose smallest magnitude is wanted too.
 
     Raises:
@@ -101,32 +102,36 @@ def _is_float_tensor(value: ir.Value) -> bool:
 
 
 def _gauge(graph: ir.Graph, value: ir.Value, name: str, *, largest: bool) -> None:
-    """Add an output: max |x| of the finite x, or min |x| of those that are not zero."""
-    magnitude = _node(graph, "Abs", [value])
+    """Add an output: max |x| of the finite x, or min |x| of those that are not zero.
+
+    Its nodes stand right behind the value's, so that the value need not be kept any longer for them.
+    """
+    other = _number(graph, name, 0.0 if largest else float("inf"))
+    magnitude = _node("Abs", [value])
     if largest:
-        skipped, other = _node(graph, "IsInf", [magnitude], ir.DataType.BOOL), _number(graph, name, 0.0)
+        skipped = _node("IsInf", [magnitude], ir.DataType.BOOL)
     else:
-        zero = _number(graph, f"{name}_zero", 0.0)
-        skipped = _node(graph, "Equal", [magnitude, zero], ir.DataType.BOOL)
-        other = _number(graph, name, float("inf"))
-    finite = _node(graph, "Where", [skipped, other, magnitude])
-    result = _node(graph, "ReduceMax" if largest else "ReduceMin", [finite], keepdims=0)
+        skipped = _node("Equal", [magnitude, _number(graph, f"{name}_zero", 0.0)], ir.DataType.BOOL)
+    finite = _node("Where", [skipped, other, magnitude])
+    result = _node("ReduceMax" if largest else "ReduceMin", [finite], keepdims=0)
     result.name = name
     result.shape = ir.Shape(())
+    nodes = [v.producer() for v in (magnitude, skipped, finite, result)]
+    made = [node for node in nodes if node is not None]
+    producer = value.producer()
+    if producer is None:
+        graph.insert_before(next(iter(graph)), made)
+    else:
+        graph.insert_after(producer, made)
     graph.outputs.append(result)
 
 
 def _node(
-    graph: ir.Graph,
-    op_type: str,
-    inputs: list[ir.Value],
-    dtype: ir.DataType = ir.DataType.FLOAT,
-    **attributes: Any,
+    op_type: str, inputs: list[ir.Value], dtype: ir.DataType = ir.DataType.FLOAT, **attributes: Any
 ) -> ir.Value:
     node = ir.node(op_type, inputs, attributes)
     node.outputs[0].type = ir.TensorType(dtype)
     node.outputs[0].shape = None if inputs[0].shape is None else inputs[0].shape.copy()
-    graph.append(node)
     return node.outputs[0]
 
 

@@ -65,6 +65,7 @@ def make_runner(
     threads: int | None = None,
     overrides: Mapping[str, Array] | None = None,
     extra_outputs: Iterable[str] = (),
+    in_order: bool = False,
 ) -> OnnxRuntimeRunner:
     """A runner for ``model``, which is left unchanged and whose weights are not copied.
 
@@ -74,6 +75,8 @@ def make_runner(
         threads: threads of one run, the caller included; None takes what this process may use.
         overrides: other arrays for named main-graph initializers, of the same dtype and shape.
         extra_outputs: further values of the main graph to return, after the model's own outputs.
+        in_order: compute a node as soon as its operands are there, so that what reads a value last may
+            free it: by itself the runtime goes back from the outputs, and leaves small ones to the end.
 
     Raises:
         BackendError: onnxruntime is missing or refuses the model (the message names the node), or
@@ -84,6 +87,8 @@ def make_runner(
         optimise=optimise,
         config=session_config(model) if optimise else None,
     )
+    if in_order:
+        options.execution_order = import_onnxruntime().ExecutionOrder.PRIORITY_BASED
     sink = _InMemory()
     flat = _runnable(flatten(model), model)
     plan_memory(options, num_nodes(flat))
