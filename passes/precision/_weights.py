@@ -27,6 +27,11 @@ _known: WeakKeyDictionary[ir.TensorProtocol, dict[ir.DataType, str]] = WeakKeyDi
 """What ``damage`` found: conversions of one model that keep different nodes ask for the same tensors."""
 
 
+def is_endless(tensor: ir.TensorProtocol, to: ir.DataType) -> bool:
+    """Whether a single number is beyond the range of ``to``: as a bound, it bounds nothing."""
+    return tensor.size == 1 and abs(float(tensor.numpy().item())) > largest(to)
+
+
 def damage(tensor: ir.TensorProtocol, to: ir.DataType) -> str:
     """Why ``tensor`` may not be rounded to ``to``, or an empty string.
 
@@ -59,8 +64,13 @@ def _damage(tensor: ir.TensorProtocol, to: ir.DataType) -> str:
 
 
 def converted(tensor: ir.TensorProtocol, to: ir.DataType, name: str) -> ir.TensorProtocol:
-    """A copy of a float32 tensor rounded to ``to``."""
-    return ir.Tensor(_round(tensor.numpy(), to), dtype=to, name=name)
+    """A copy of a float32 tensor rounded to ``to``; what is beyond the range becomes the largest."""
+    array = tensor.numpy()
+    rounded = _round(array, to)
+    beyond = np.isinf(rounded) & np.isfinite(array)
+    if beyond.any():
+        rounded = np.where(beyond, np.where(array > 0, largest(to), -largest(to)).astype(to.numpy()), rounded)
+    return ir.Tensor(rounded, dtype=to, name=name)
 
 
 def _round(array: npt.NDArray[np.generic], to: ir.DataType) -> npt.NDArray[np.generic]:

@@ -12,11 +12,14 @@ from graphopt.ir.walk import all_nodes
 from graphopt.passes.precision._borders import Borders
 from graphopt.passes.precision._casts import Casts
 from graphopt.passes.precision._operators import Places, places
-from graphopt.passes.precision._weights import PRECISIONS, damage
+from graphopt.passes.precision._weights import PRECISIONS, damage, is_endless
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.constants import constant_tensor
 from graphopt.rewrite.opfacts import opset_of
+
+_BOUNDS = {"Clip": (1, 2), "Pad": (2,)}
+"""Inputs at which exporters write the largest float32 for "no bound" or "less than any"."""
 
 _SAFE = "/:;.,!?*&^$#@|~<>[]\\'\"-_".replace(",", "")
 
@@ -104,7 +107,11 @@ def _constant_damage(node: ir.Node, found: Places, to: ir.DataType, seen: dict[i
     for index in found.inputs:
         value = node.inputs[index]
         tensor = constant_tensor(value)
-        if value is None or tensor is None:
+        if (
+            value is None
+            or tensor is None
+            or (index in _BOUNDS.get(node.op_type, ()) and is_endless(tensor, to))
+        ):
             continue
         if value not in seen:
             seen[value] = damage(tensor, to)
