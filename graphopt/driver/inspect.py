@@ -115,9 +115,16 @@ def _shares(rows: list[Any]) -> str:
 
 
 def _precision(precision: Mapping[str, Any]) -> str:
-    kept = precision.get("kept")
-    count = len(kept) if isinstance(kept, list | tuple | Mapping) else 0
-    return f"{precision.get('asked')}" + (f", {count} nodes stay in fp32" if count else "")
+    """What was asked for, how much of the model computes in it, and how much was kept from it by name."""
+    kept, converted = precision.get("kept"), precision.get("converted")
+    parts = [str(precision.get("asked"))]
+    if isinstance(converted, int):
+        parts.append(f"{converted} nodes compute in it" if converted else "no node computes in it")
+    if isinstance(kept, list | tuple | Mapping) and kept:
+        parts.append(f"{len(kept)} stay in fp32 for a reason (graphopt explain)")
+    if precision.get("advice"):
+        parts.append(str(precision["advice"]))
+    return ", ".join(parts)
 
 
 def _report(

@@ -133,14 +133,14 @@ def test_what_a_person_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     at_host(monkeypatch)
     details = {
         "placement": [{"backend": "tensorrt", "nodes": 2, "share": 1.0}],
-        "precision": {"asked": "fp16", "kept": [{"node": "n", "reason": "r"}]},
+        "precision": {"asked": "fp16", "converted": 2, "kept": {"n": "r"}},
         "equality": {"verdict": "rounding", "notes": ["the engine was not run"]},
     }
     text = printed(inspect(write(tmp_path / "m.gopt", details=details)))
     for words in (
         "cuda:sm_86,sm_120",
         "tensorrt 100.0 %",
-        "fp16, 1 nodes stay in fp32",
+        "fp16, 2 nodes compute in it, 1 stay in fp32 for a reason (graphopt explain)",
         "rounding; the engine was not run",
         "TensorRT-RTX 1.7.1.116",
         "x: 1x4 to 32x4, tuned for 8x4",
@@ -214,7 +214,7 @@ def test_a_lower_precision_is_judged_by_its_own_noise(tmp_path: Path) -> None:
     rounding = "a = Cast<to = 10>(x) b = Cast<to = 10>(w) c = MatMul(a, b) h = Cast<to = 1>(c)"
     rounded = MODEL.replace("h = MatMul(x, w)", rounding)
     onnx.save(onnx.parser.parse_model(MODEL), tmp_path / "m.onnx")
-    details = {"precision": {"asked": "fp16", "kept": []}}
+    details = {"precision": {"asked": "fp16", "kept": {}}}
     report = verify(tmp_path / "m.onnx", write(tmp_path / "m.gopt", model=rounded, details=details))
     assert report.outputs[0].max_abs > 1e-4, "its own precision was rounded to"
     assert report.equal
