@@ -159,6 +159,22 @@ def scale(layer, inputs, shape):
     return (array * fitted(layer.scale, 1.0) + fitted(layer.shift, 0.0)) ** fitted(layer.power, 1.0)
 
 
+def rotary_embedding(layer, inputs, shape):
+    """Pairs of the first elements of every head, (batch, head, position, element), turned by an angle."""
+    array, cos, sin, positions = [*(wide(one) for one in inputs[:3]), *inputs[3:], None][:4]
+    if positions is not None:
+        cos, sin = cos[positions.astype(np.int64)], sin[positions.astype(np.int64)]
+    size = layer.rotary_embedding_dim or array.shape[-1]
+    turned, rest = array[..., :size], array[..., size:]
+    cos, sin = (table[:, None, :, : size // 2] for table in (cos, sin))
+    if layer.interleaved:
+        first, second = turned[..., 0::2], turned[..., 1::2]
+        pairs = np.stack([first * cos - second * sin, first * sin + second * cos], -1)
+        return np.concatenate([pairs.reshape(turned.shape), rest], -1)
+    first, second = turned[..., : size // 2], turned[..., size // 2 :]
+    return np.concatenate([first * cos - second * sin, first * sin + second * cos, rest], -1)
+
+
 def cumulative(layer, inputs, shape):
     flags = {"exclusive": int(layer.exclusive), "reverse": int(layer.reverse)}
     return run_operator("CumSum", [inputs[0], inputs[1].astype(np.int64)], **flags)
@@ -196,6 +212,7 @@ ARITHMETIC = {
     "NORMALIZATION": normalization,
     "SCALE": scale,
     "PARAMETRIC_RELU": lambda layer, inputs, shape: np.where(inputs[0] > 0, inputs[0], inputs[0] * inputs[1]),
+    "ROTARY_EMBEDDING": rotary_embedding,
     "CUMULATIVE": cumulative,
     "QUANTIZE": quantize,
     "DEQUANTIZE": dequantize,
