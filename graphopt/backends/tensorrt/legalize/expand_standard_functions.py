@@ -18,6 +18,7 @@ from graphopt.passes.canonical.scalar_range_operands import ScalarRangeOperands
 from graphopt.passes.fold.dead_code import DeadCode
 from graphopt.passes.fold.fold_constants import FoldConstants
 from graphopt.passes.fold.inline_if import InlineIf
+from graphopt.passes.simplify.fold_shape_of_known import FoldShapeOfKnown
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite import opfacts
@@ -38,9 +39,11 @@ _TIDY = (
     LiftConstants,
     ScalarRangeOperands,
     InferShapes,
+    FoldShapeOfKnown,
     FoldConstants,
     InlineIf,
     InferShapes,
+    FoldShapeOfKnown,
     FoldConstants,
     DeadCode,
 )
