@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphopt.equality.oracle import Oracle
     from graphopt.equality.verdict import EqualityReport
     from graphopt.pipeline.pass_base import Pass
+    from graphopt.pipeline.records import Remark
 
     Feeds = Mapping[str, npt.NDArray[np.generic]]
 
@@ -62,6 +63,20 @@ class Lowered:
     kept: Mapping[str, str] = field(default_factory=dict)
     largest: Mapping[str, float] = field(default_factory=dict)
     advice: str = ""
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """``kept`` and ``advice`` as remarks of the pass that converts."""
+        from graphopt.pipeline.records import Remark, RemarkKind
+
+        name = self.steps[-1].name()
+        found = [
+            Remark(name, RemarkKind.MISSED, node, f"it stays in float32: {why}")
+            for node, why in self.kept.items()
+        ]
+        if self.advice:
+            found.append(Remark(name, RemarkKind.WARNING, "", self.advice))
+        return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
         """``kept``, ``largest`` and ``advice`` as plain JSON."""

@@ -72,6 +72,7 @@ def test_what_comes_near_the_end_of_the_range_stays():
     assert "float16 ends at 65504" in found.kept["up"]
     assert dtypes(found) == {"before": "FLOAT16", "up": "FLOAT", "down": "FLOAT", "after": "FLOAT16"}
     assert lower(model(body, k=np.float32(30000)), "bf16").kept == {}
+    assert [remark.node for remark in found.remarks] == ["up", "down", ""]
     assert found.advice.startswith("2 of 4 nodes leave the range of float16: --precision bf16")
 
 
