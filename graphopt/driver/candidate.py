@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from graphopt.backends.base import Backend, BuildOptions
     from graphopt.driver.legalize import Legalized
     from graphopt.driver.ranges import Ranges
-    from graphopt.driver.regions import BuiltRegion
+    from graphopt.driver.regions import BuiltRegion, OptionsFor
     from graphopt.driver.standin import StandIn
     from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.manager import Step
@@ -210,20 +210,22 @@ class Workshop:
             writer.add_region(built.blob, built.region.inputs, built.region.outputs)
         return placement, regions
 
-    def _options_for(self, placed: ir.Model, writer: ArtifactWriter) -> Callable[[ir.Model], BuildOptions]:
+    def _options_for(self, placed: ir.Model, writer: ArtifactWriter) -> OptionsFor:
         """How a region of ``placed`` is built: with the profiles of its own inputs where it has open dims."""
         from graphopt.backends.base import BuildOptions
         from graphopt.driver.profiles import Profiles
 
         plain = BuildOptions(self.target, self.threads, writer.weights, self.engine)
         if self.ranges is None:
-            return lambda _: plain
+            return lambda region, bounded: plain  # noqa: ARG005 (the signature of OptionsFor)
         profiles = Profiles(placed, self.ranges)
 
-        def with_profiles(region: ir.Model) -> BuildOptions:
+        def with_profiles(region: ir.Model, bounded: bool) -> BuildOptions:
             if self.progress is not None:
                 self.progress(f"build a region of {len(region.graph)} nodes")
             profiles.fix(region)
+            if not bounded:
+                return plain
             return replace(plain, engine=replace(self.engine, profiles=profiles.of(region)))
 
         return with_profiles

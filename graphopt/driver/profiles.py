@@ -70,9 +70,14 @@ class Profiles:
         return self._inferred(which).get(value.name or "")
 
     def _inferred(self, which: int) -> Mapping[str, Extents]:
-        """Every static shape of the model for one size of its inputs, shape arithmetic computed."""
+        """Every static shape of the model for one size of its inputs, shape arithmetic computed.
+
+        None where an input is open that nothing bounds, as texts may be: its sizes would be guesses.
+        """
         from graphopt.driver.shapes import with_sizes
 
+        if any(value.name not in self._shapes[which] for value in _open_inputs(self._model)):
+            return {}
         if which not in self._known:
             sized = with_sizes(self._model, self._shapes[which])
             values = (value for node in sized.graph for value in node.outputs)

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from graphopt.placement.place import Placement, Placer, Region
     from graphopt.targets.target import Target
 
-OptionsFor = Callable[["ir.Model"], "BuildOptions"]
-"""The options one region, not yet legalised, is built with; raises RegionRefused where there are none."""
+OptionsFor = Callable[["ir.Model", bool], "BuildOptions"]
+"""The options one region, not yet legalised, is built with, and whether the backend needs to know how large
+its inputs get; raises RegionRefused where it does and nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ class RegionBuilder:
         if region.backend != self._last:
             mark(piece, region.nodes)
         try:
-            options = self._options_for(piece) if self._options_for is not None else None
+            bounded = region.backend != self._last
+            options = self._options_for(piece, bounded) if self._options_for is not None else None
             legalized = legalize(piece, self._steps, backend, self._target, self._evaluate)
             blob = Blob(backend.name, b"") if options is None else backend.build(piece, options)
         except RegionRefused as error:

@@ -182,3 +182,18 @@ def test_texts_and_sequences_need_no_range() -> None:
     model, ranges = import_with_ranges(onnx.parser.parse_model(text), CompileOptions(), engines=True)
     assert len(model.graph.inputs) == 3
     assert not ranges
+
+
+def test_behind_an_open_text_no_size_is_guessed() -> None:
+    text = (
+        '<ir_version: 10, opset_import: ["": 23]>\n'
+        "g (string[2, m] words) => (float[k] y) "
+        "{ n = Shape (words)  z = ConstantOfShape (n)  y = Squeeze (z) }"
+    )
+    model, ranges = import_with_ranges(onnx.parser.parse_model(text), CompileOptions(), engines=True)
+    assert ranges is not None
+    optimize_model(model, pipeline("infer-shapes"))
+    squeeze = next(node for node in model.graph if node.op_type == "Squeeze")
+    piece = extract_region(model, Region(0, "engine", (squeeze,), ("z",), ("y",)))
+    with pytest.raises(RegionRefused, match="how large its input 'z' gets depends on data"):
+        Profiles(model, ranges).of(piece)
