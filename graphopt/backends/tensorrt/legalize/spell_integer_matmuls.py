@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -143,6 +144,57 @@ def _product(match: Match) -> Replacement:
     return Replacement("\n".join(text.lines), constants=text.constants)
 
 
+_EXACT = 1 << 24
+"""Whole numbers up to this are float32's own."""
+
+
+def _longest(match: Match) -> int:
+    """How large the sums of a constant right operand may get, as int8 times what is stored of it."""
+    numbers, zero = match.constant("b"), match.constant("bz") if "bz" in match else None
+    kind = match.dtype("b")
+    assert numbers is not None, "the guard let only constants through"
+    assert kind is not None, "the guard let only bytes through"
+    stored = numbers.astype(np.int64) - (0 if zero is None else zero.astype(np.int64))
+    if stored.min(initial=0) < -128 or stored.max(initial=0) > 127:
+        stored = numbers.astype(np.int64) - shift_of(kind)
+    return 128 * int(np.abs(stored).sum(axis=-2).max(initial=0))
+
+
+def _refuses_parts(match: Match) -> str | None:
+    if _refuses(match) is not None or not match.is_constant("b"):
+        return ""
+    return None if _longest(match) > _EXACT else ""
+
+
+def _parts(match: Match) -> Replacement:
+    """The sums in several parts, each of which float32 holds; they are added up as integers."""
+    numbers = match.constant("b")
+    assert numbers is not None, "the guard let only constants through"
+    count = -(-_longest(match) // _EXACT) + 1
+    edges = np.linspace(0, numbers.shape[-2], count + 1).astype(np.int64)
+    constants: dict[str, Constant] = {"last": np.asarray([-1], np.int64)}
+    lines = []
+    for part, (begin, end) in enumerate(pairwise(edges)):
+        constants[f"begin{part}"], constants[f"end{part}"] = np.asarray([begin]), np.asarray([end])
+        constants[f"b{part}"] = np.ascontiguousarray(numbers[..., begin:end, :])
+        lines.append(f"a{part} = Slice (a, begin{part}, end{part}, last)")
+        lines.append(f"p{part} = MatMulInteger (a{part}, b{part}, az?, bz?)")
+    lines += [
+        f"t{part} = Add ({f't{part - 1}' if part > 1 else 'p0'}, p{part})" for part in range(1, count - 1)
+    ]
+    lines.append(f"y = Add ({f't{count - 2}' if count > 2 else 'p0'}, p{count - 1})")
+    return Replacement("\n".join(lines), constants=constants)
+
+
+def _draw_long(draw: Draw) -> None:
+    """More than a thousand products of the largest size."""
+    draw.input("a", 3, 2000, dtype=ir.DataType.UINT8)
+    draw.feeds["a"] = draw.rng.integers(0, 9, (3, 2000)).astype(np.uint8)
+    draw.constant("b", draw.rng.integers(0, 256, (2000, 2)).astype(np.uint8) // np.asarray([9, 1], np.uint8))
+    draw.constant("az", 3, dtype=ir.DataType.UINT8)
+    draw.constant("bz", 11, dtype=ir.DataType.UINT8)
+
+
 def _draw(draw: Draw) -> None:
     left = draw.choice(*_BYTES)
     right = draw.choice(*_BYTES) if left == ir.DataType.UINT8 else ir.DataType.INT8
@@ -172,6 +224,15 @@ def _draw_rows(draw: Draw) -> None:
 
 RULES = (
     Rule(
+        "parts",
+        before="y = MatMulInteger (a, b, az?, bz?)",
+        after=_parts,
+        guard=_refuses_parts,
+        dtypes=(ir.DataType.FLOAT,),
+        draw=_draw_long,
+        refusals=(Refusal(_draw),),
+    ),
+    Rule(
         "product",
         before="y = MatMulInteger (a, b, az?, bz?)",
         after=_product,
@@ -188,8 +249,8 @@ class SpellIntegerMatmuls(Pass):
     """Write MatMulInteger as MatMul between DequantizeLinear of scale 1, which TensorRT runs in 8 bits.
 
     Signed numbers with zero point 0 are all it multiplies: uint8 is moved by 128, and what the zero
-    points add to each sum is taken away again. Sums stay whole numbers; float32 holds them up to 2²⁴
-    and rounds beyond, which takes more than a thousand terms of the largest size.
+    points add to each sum is taken away again. Sums stay whole numbers, which float32 holds up to 2²⁴:
+    where those of a weight may exceed that, they are summed up in parts.
 
     Before: ``y = MatMulInteger(a, b, z, w)``.
     After:  ``p = MatMul(DequantizeLinear(QuantizeLinear(a - 128, 1), 1), DequantizeLinear(b, 1))``;
