@@ -64,7 +64,7 @@ LEGALIZED: frozenset[str] = frozenset(
 
 UNBUILDABLE: dict[str, frozenset[str]] = {
     # Its plugins are not part of the library, and it has no kernel of its own.
-    "tensorrt_rtx": frozenset({"NonMaxSuppression", "NonZero", "InstanceNormalizationPlugin"}),
+    "tensorrt_rtx": frozenset({"NonMaxSuppression", "NonZero"}),
     "tensorrt": frozenset(),
 }
 """Library → operators its parser takes and its builder cannot build."""

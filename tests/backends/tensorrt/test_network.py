@@ -21,6 +21,7 @@ from graphopt.backends.tensorrt.request import BuildRefused
 from graphopt.driver.legalize import legalization, legalize
 from graphopt.driver.opt import import_model, optimize_model, pipeline
 from graphopt.driver.runners import evaluator
+from graphopt.passes.precision.convert_precision import ConvertPrecision
 from graphopt.targets.parse import parse_target
 from tests.backends.tensorrt.network.interpreter import Interpreter
 from tests.backends.tensorrt.network.unsupported import Unsupported
@@ -89,8 +90,8 @@ def as_array(value):
     return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
 
 
-def assert_same(found, expected, name):
-    """Equal up to the rounding of the dtype: a misread attribute changes far more."""
+def assert_same(found, expected, name, digits=None):
+    """Equal up to the rounding of the dtype, or ``digits``: a misread attribute changes far more."""
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape), name
     if expected.dtype.kind in "iub" or not expected.size:
         assert np.array_equal(found, expected), name
@@ -98,7 +99,7 @@ def assert_same(found, expected, name):
     found, wanted = (_masked(array.astype(np.float64)) for array in (found, expected))
     both = np.isfinite(found) & np.isfinite(wanted)
     assert np.array_equal(found[~both], wanted[~both], equal_nan=True), name
-    digits = {np.dtype(np.float32): 1e-4, np.dtype(np.float16): 1e-2}.get(expected.dtype, 5e-2)
+    digits = digits or {np.dtype(np.float32): 1e-4, np.dtype(np.float16): 1e-2}.get(expected.dtype, 5e-2)
     largest = np.abs(wanted[both]).max(initial=0.0)
     assert np.abs(found[both] - wanted[both]).max(initial=0.0) <= digits * max(largest, 1.0), name
 
@@ -133,8 +134,8 @@ def test_networks_of_the_whole_operator_suite():
     assert run_cases(cases) > 0.4 * len(cases)
 
 
-def real_model(zoo, name):
-    """A real model after the passes, and its feeds: the network must agree with the model itself."""
+def real_model(zoo, name, *more, digits=None):
+    """A real model after the passes and ``more`` of them: the network must agree with the model itself."""
     import onnxruntime as ort
 
     feeds = zoo.feeds(name)
@@ -146,10 +147,17 @@ def real_model(zoo, name):
     constants = ["sr=16000"] if name == "silero_vad" else []
     shapes = {key: list(array.shape) for key, array in feeds.items() if array.ndim}
     model = import_model(zoo(name), shapes=shapes, constants=constants)
-    optimize_model(model, pipeline(level=2), evaluate=evaluator())
+    optimize_model(model, (*pipeline(level=2), *more), evaluate=evaluator())
     found = interpret(ir.from_proto(ir.to_proto(model)), feeds)
     for key, array in expected.items():
-        assert_same(found[key], array, key)
+        assert_same(found[key], array, key, digits)
+
+
+@pytest.mark.zoo
+def test_networks_in_a_lower_precision_stay_near_the_model(zoo):
+    # Every tensor of the network is rounded to its own dtype: an overflow would show. (TensorRT does not
+    # let Python read weights in bfloat16.)
+    real_model(zoo, "magika", ConvertPrecision(to="float16"), digits=2e-2)
 
 
 @pytest.mark.zoo
