@@ -119,8 +119,11 @@ def _gauge(graph: ir.Graph, value: ir.Value, name: str, *, largest: bool) -> Non
     nodes = [v.producer() for v in (magnitude, skipped, finite, result)]
     made = [node for node in nodes if node is not None]
     producer = value.producer()
-    if producer is None:
-        graph.insert_before(next(iter(graph)), made)
+    first = next(iter(graph), None)
+    if first is None:
+        graph.extend(made)
+    elif producer is None:
+        graph.insert_before(first, made)
     else:
         graph.insert_after(producer, made)
     graph.outputs.append(result)
