@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from graphopt.api import (
         CompileResult,
+        EngineOptions,
         bench,
         bisect,
         compile,  # noqa: A004 - the verb people look for
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CompileResult",
+    "EngineOptions",
     "__version__",
     "bench",
     "bisect",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphopt.artifact.pack import pack
+from graphopt.backends.engine_options import EngineOptions
 from graphopt.driver.bench import bench
 from graphopt.driver.bisect import bisect
 from graphopt.driver.compile import CompileResult, compile_model
@@ -18,6 +19,7 @@ compile = compile_model  # noqa: A001 - the verb people look for
 
 __all__ = [
     "CompileResult",
+    "EngineOptions",
     "bench",
     "bisect",
     "compile",
