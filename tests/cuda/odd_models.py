@@ -338,4 +338,12 @@ DENSE = (
     ),
 )
 
-ODD_MODELS = (*RECURRENT, *CONTROL, *INDEXED, *DTYPES, *DENSE)
+BARE = (
+    Odd("an input that is the output", "g (float[2, 3] x) => (float[2, 3] x) {}"),
+    Odd(
+        "nothing but a weight",
+        "g (float[2, 3] x, float[2, 2] w_a) => (float[2, 3] y, float[2, 2] w_a) { y = Relu (x) }",
+    ),
+)
+
+ODD_MODELS = (*RECURRENT, *CONTROL, *INDEXED, *DTYPES, *DENSE, *BARE)

@@ -19,7 +19,7 @@ from tests.property.check import Subject
 from tests.property.generate import Random, random_model
 
 SHARD = 10
-SHARDS = 3
+SHARDS = 2
 SOAK_SHARD = 100
 SOAK_SHARDS = 8
 FIRST_SEED = 400_000
