@@ -127,7 +127,7 @@ def measure_clock(*, seconds: float = 0.002, samples: int = 5) -> Measurement:
     """Cycles per second of the core under a scalar load."""
 
 def import_dlpack(capsule: object) -> ForeignTensor:
-    """Take over what a DLPack capsule ("dltensor" or "dltensor_versioned") holds; TypeError for anything else."""
+    """Take over what a DLPack capsule ("dltensor", "dltensor_versioned") holds; else TypeError."""
 
 def export_dlpack(
     pointer: int,

@@ -9,7 +9,7 @@ from graphopt.driver.bisect import bisect
 from graphopt.driver.compile import CompileResult, compile_model
 from graphopt.driver.doctor import doctor
 from graphopt.driver.explain import explain
-from graphopt.driver.graphsurgeon import from_graphsurgeon, to_graphsurgeon
+from graphopt.driver.graphsurgeon.convert import from_graphsurgeon, to_graphsurgeon
 from graphopt.driver.inspect import inspect
 from graphopt.driver.opt import optimize
 from graphopt.driver.verify import verify

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphopt.driver.candidate import Workshop, commit, program, scratch_parent, usable_backends
-from graphopt.driver.compile_inputs import import_with_ranges, judging_inputs, runner_for
-from graphopt.driver.compile_options import CompileOptions, read_options
-from graphopt.driver.equal import Settled
-from graphopt.driver.fast import Race, ablate, no_slower
+from graphopt.driver.compilation.candidate import Workshop, commit, program, scratch_parent, usable_backends
+from graphopt.driver.compilation.equal import Settled
+from graphopt.driver.compilation.fast import Race, ablate, no_slower
+from graphopt.driver.compilation.inputs import import_with_ranges, judging_inputs, runner_for
+from graphopt.driver.compilation.low_precision import settle_at
+from graphopt.driver.compilation.options import CompileOptions, read_options
+from graphopt.driver.compilation.presence import unmeasurable
+from graphopt.driver.compilation.replay import Decisions, recorded_decisions
 from graphopt.driver.legalize import legalization
-from graphopt.driver.low_precision import settle_at
 from graphopt.driver.opt import LEGALIZE_FROM, pipeline
-from graphopt.driver.presence import unmeasurable
-from graphopt.driver.replay import Decisions, recorded_decisions
 from graphopt.errors import BackendError, UsageError
 from graphopt.report.record import CompileReport, Measurement
 
@@ -237,7 +237,7 @@ class _Compilation:
     ) -> CompileReport:
         from graphopt.artifact.writer import ArtifactWriter
         from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
-        from graphopt.driver.compile_report import artifact_details, compile_report
+        from graphopt.driver.compilation.report import artifact_details, compile_report
         from graphopt.report.html import render
 
         optimized = settled.candidate.optimized

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from graphopt.backends.base import Backend
     from graphopt.driver.opt import Optimized
-    from graphopt.driver.precision import Lower
+    from graphopt.driver.precision.lower import Lower
     from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.protocols import RunnerFactory
     from graphopt.pipeline.records import Effect, Remark
@@ -145,7 +145,7 @@ def lower(
         BackendError: the model cannot be run.
     """
     from graphopt.driver.opt import optimize_model
-    from graphopt.driver.precision import lower_precision
+    from graphopt.driver.precision.lower import lower_precision
 
     found = lower_precision(done.model, precision, imported=done.model, oracle=None, feeds=feeds)
     again = optimize_model(done.model, found.steps, target=target)

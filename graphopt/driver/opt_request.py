@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphopt.driver.opt import Optimized
-    from graphopt.driver.precision import Lower
+    from graphopt.driver.precision.lower import Lower
     from graphopt.equality.oracle import Inputs
     from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.manager import Step

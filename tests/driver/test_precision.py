@@ -9,7 +9,7 @@ import pytest
 
 from graphopt.driver.known_passes import known_groups, known_passes
 from graphopt.driver.opt import optimize_model, pipeline
-from graphopt.driver.precision import lower_precision
+from graphopt.driver.precision.lower import lower_precision
 from graphopt.driver.runners import emulating_runner, oracle_runner
 from graphopt.equality.oracle import Oracle
 from graphopt.errors import EqualityError

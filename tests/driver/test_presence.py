@@ -11,8 +11,8 @@ import pytest
 import graphopt
 from graphopt.backends.onnxruntime import session
 from graphopt.driver import compile as driver
-from graphopt.driver import equal
-from graphopt.driver.presence import absence, unmeasurable
+from graphopt.driver.compilation import equal
+from graphopt.driver.compilation.presence import absence, unmeasurable
 from graphopt.targets import cuda
 from graphopt.targets.cuda import Gpu, GpuQuery
 from graphopt.targets.parse import parse_target

@@ -8,11 +8,11 @@ import pytest
 
 from graphopt.backends.base import RegionRefused
 from graphopt.backends.engine_options import ShapeRange
-from graphopt.driver.compile_inputs import feeds_within, import_with_ranges, judging_inputs
-from graphopt.driver.compile_options import CompileOptions
+from graphopt.driver.compilation.inputs import feeds_within, import_with_ranges, judging_inputs
+from graphopt.driver.compilation.options import CompileOptions
+from graphopt.driver.compilation.profiles import Profiles
+from graphopt.driver.compilation.ranges import Ranges, model_ranges, shape_specs
 from graphopt.driver.opt import import_model, optimize_model, pipeline
-from graphopt.driver.profiles import Profiles
-from graphopt.driver.ranges import Ranges, model_ranges, shape_specs
 from graphopt.driver.runners import oracle_runner
 from graphopt.errors import UsageError
 from graphopt.ir.freeze import set_input_shapes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from graphopt.driver.precision_ranges import Ranges, flat_copy
-from graphopt.driver.precision_rules import Keeper
+from graphopt.driver.precision.ranges import Ranges, flat_copy
+from graphopt.driver.precision.rules import Keeper
 from graphopt.passes.precision.clamp_masks import ClampMasks
 from graphopt.passes.precision.convert_precision import ConvertPrecision
 from graphopt.passes.precision.inline_model_functions import InlineModelFunctions

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from graphopt.artifact.writer import ArtifactWriter
     from graphopt.backends.base import Backend, BuildOptions
+    from graphopt.driver.compilation.ranges import Ranges
+    from graphopt.driver.compilation.regions import BuiltRegion, OptionsFor
+    from graphopt.driver.compilation.standin import StandIn
     from graphopt.driver.legalize import Legalized
-    from graphopt.driver.ranges import Ranges
-    from graphopt.driver.regions import BuiltRegion, OptionsFor
-    from graphopt.driver.standin import StandIn
     from graphopt.pipeline.instrument import Instrument
     from graphopt.pipeline.manager import Step
     from graphopt.pipeline.protocols import RunnerFactory
@@ -180,7 +180,7 @@ class Workshop:
             BackendError: a legalised region cannot be run.
         """
         from graphopt.backends.signature import model_inputs, model_outputs
-        from graphopt.driver.standin import StandIn
+        from graphopt.driver.compilation.standin import StandIn
 
         model = candidate.optimized.model
         return StandIn(candidate.regions, model_inputs(model), model_outputs(model), self.make_runner)
@@ -189,8 +189,8 @@ class Workshop:
         self, writer: ArtifactWriter, optimized: Optimized
     ) -> tuple[Placement, tuple[BuiltRegion, ...]]:
         """Place a model, legalise and build its regions and add them to ``writer``."""
-        from graphopt.driver.observed import complete_values
-        from graphopt.driver.regions import RegionBuilder
+        from graphopt.driver.compilation.observed import complete_values
+        from graphopt.driver.compilation.regions import RegionBuilder
         from graphopt.placement.place import Placer
 
         if self.builds_engines:
@@ -213,7 +213,7 @@ class Workshop:
     def _options_for(self, placed: ir.Model, writer: ArtifactWriter) -> OptionsFor:
         """How a region of ``placed`` is built: with the profiles of its own inputs where it has open dims."""
         from graphopt.backends.base import BuildOptions
-        from graphopt.driver.profiles import Profiles
+        from graphopt.driver.compilation.profiles import Profiles
 
         plain = BuildOptions(self.target, self.threads, writer.weights, self.engine)
         if self.ranges is None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
-    from graphopt.driver.graphsurgeon_carry import ModelCarry
+    from graphopt.driver.graphsurgeon.carry import ModelCarry
 
 _CARRY = "graphopt_carry"
 
@@ -36,7 +36,7 @@ def to_graphsurgeon(model: Source) -> Any:
     """
     import onnx_ir as ir
 
-    from graphopt.driver.graphsurgeon_carry import take_off
+    from graphopt.driver.graphsurgeon.carry import take_off
     from graphopt.ir.load import load_model
     from graphopt.ir.save import to_proto
 
@@ -68,7 +68,7 @@ def from_graphsurgeon(graph: Any, *, original: Source | None = None) -> ir.Model
     """
     import onnx_ir as ir
 
-    from graphopt.driver.graphsurgeon_restore import put_back
+    from graphopt.driver.graphsurgeon.restore import put_back
     from graphopt.ir.load import load_model
     from graphopt.ir.sparse import densify
     from graphopt.ir.structure import check_structure
@@ -94,7 +94,7 @@ def from_graphsurgeon(graph: Any, *, original: Source | None = None) -> ir.Model
 def _carry_of(model: Source) -> ModelCarry:
     import onnx_ir as ir
 
-    from graphopt.driver.graphsurgeon_carry import take_off
+    from graphopt.driver.graphsurgeon.carry import take_off
     from graphopt.ir.load import load_model
     from graphopt.ir.save import to_proto
 
@@ -123,7 +123,7 @@ def _export(surgeon: Any, graph: Any) -> onnx.ModelProto:
 @contextmanager
 def _lists_with_a_type(surgeon: Any, graph: Any) -> Iterator[None]:
     """While inside, empty lists among the attributes are references: an export cannot name their type."""
-    from graphopt.driver.graphsurgeon_carry import EMPTY_LIST
+    from graphopt.driver.graphsurgeon.carry import EMPTY_LIST
 
     hidden: list[tuple[Any, str, object]] = []
     try:

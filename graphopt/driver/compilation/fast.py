@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphopt.driver.equal import Settled, settle
+from graphopt.driver.compilation.equal import Settled, settle
 from graphopt.report.record import Ablation, Dropped, Measurement
 
 if TYPE_CHECKING:
-    from graphopt.driver.candidate import Candidate, Workshop
+    from graphopt.driver.compilation.candidate import Candidate, Workshop
     from graphopt.equality.oracle import Oracle
     from graphopt.measure.engine import Engine
     from graphopt.measure.records import Comparison, Ratio

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from graphopt.backends.base import RegionRefused
 from graphopt.backends.engine_options import Profile, ShapeRange
-from graphopt.driver.ranges import Ranges, dim_sizes, evaluate
+from graphopt.driver.compilation.ranges import Ranges, dim_sizes, evaluate
 
 Extents = tuple[int, ...]
 

@@ -9,16 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphopt.driver.placement_report import engine_rows, placement_rows
-from graphopt.driver.presence import absence
+from graphopt.driver.compilation.placement_report import engine_rows, placement_rows
+from graphopt.driver.compilation.presence import absence
 from graphopt.report.record import CompileReport, Measurement, Source
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from graphopt.driver.candidate import Workshop
-    from graphopt.driver.compile_options import CompileOptions
-    from graphopt.driver.equal import Settled
+    from graphopt.driver.compilation.candidate import Workshop
+    from graphopt.driver.compilation.equal import Settled
+    from graphopt.driver.compilation.options import CompileOptions
     from graphopt.driver.opt import Source as ModelSource
     from graphopt.pipeline.records import Remark
 

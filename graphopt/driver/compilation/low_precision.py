@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from graphopt.driver.equal import Settled, settle
+from graphopt.driver.compilation.equal import Settled, settle
 from graphopt.driver.legalize import steps_of
-from graphopt.driver.precision import NAMES, lower_precision
+from graphopt.driver.precision.lower import NAMES, lower_precision
 from graphopt.errors import UsageError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from graphopt.driver.candidate import Workshop
-    from graphopt.driver.compile_options import CompileOptions
-    from graphopt.driver.precision import Judge, Lower, Lowered
+    from graphopt.driver.compilation.candidate import Workshop
+    from graphopt.driver.compilation.options import CompileOptions
+    from graphopt.driver.precision.lower import Judge, Lower, Lowered
     from graphopt.equality.oracle import Oracle
     from graphopt.equality.verdict import EqualityReport
     from graphopt.pipeline.manager import Step

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphopt.driver.precision_ranges import Ranges
+    from graphopt.driver.precision.ranges import Ranges
     from graphopt.equality.oracle import Oracle
     from graphopt.equality.verdict import EqualityReport
     from graphopt.pipeline.pass_base import Pass
@@ -113,7 +113,7 @@ def lower_precision(
         BackendError: the model cannot be run.
         EqualityError: with nothing in the lower precision the verdict is still semantic.
     """
-    from graphopt.driver.precision_search import Trial, search
+    from graphopt.driver.precision.search import Trial, search
 
     say = progress or (lambda _: None)
     say(f"observe ranges for {precision}")
@@ -141,7 +141,7 @@ def _judge(mode: str) -> Judge:
 
 
 def _observe(trial: Any, feeds: Sequence[Feeds]) -> Ranges | None:
-    from graphopt.driver.precision_ranges import observe
+    from graphopt.driver.precision.ranges import observe
     from graphopt.driver.runners import gauging_runner
 
     if not feeds:

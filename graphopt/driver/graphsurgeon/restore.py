@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, TypeProto
 
-from graphopt.driver.graphsurgeon_carry import (
+from graphopt.driver.graphsurgeon.carry import (
     EMPTY_LIST,
     GraphCarry,
     Key,

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphopt.driver.compilation.ranges import Ranges, model_ranges, shape_specs
 from graphopt.driver.opt import import_model
-from graphopt.driver.ranges import Ranges, model_ranges, shape_specs
 from graphopt.equality.feeds_user import user_feeds
 from graphopt.errors import BackendError, FeedError, UsageError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from graphopt.driver.compile_options import CompileOptions
+    from graphopt.driver.compilation.options import CompileOptions
     from graphopt.driver.opt import Source
     from graphopt.equality.oracle import Inputs
     from graphopt.pipeline.protocols import RunnerFactory

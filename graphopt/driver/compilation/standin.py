@@ -10,7 +10,7 @@ from graphopt.backends.executable import Array, TensorInfo
 from graphopt.runtime.schedule import plan
 
 if TYPE_CHECKING:
-    from graphopt.driver.regions import BuiltRegion
+    from graphopt.driver.compilation.regions import BuiltRegion
     from graphopt.pipeline.protocols import RunnerFactory
 
 

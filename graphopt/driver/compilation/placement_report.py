@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphopt.driver.provenance import source_names
+from graphopt.driver.compilation.provenance import source_names
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from graphopt.driver.candidate import Workshop
-    from graphopt.driver.regions import BuiltRegion
+    from graphopt.driver.compilation.candidate import Workshop
+    from graphopt.driver.compilation.regions import BuiltRegion
     from graphopt.placement.place import Placement
 
 

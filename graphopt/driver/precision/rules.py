@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from graphopt.driver.precision_ranges import ORIGIN, Ranges
+from graphopt.driver.precision.ranges import ORIGIN, Ranges
 from graphopt.equality.flow import Flow
 from graphopt.equality.steady import steady_values
 from graphopt.equality.tolerance import largest, mantissa_bits, smallest_normal

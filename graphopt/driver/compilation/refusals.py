@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphopt.backends.base import RegionRefused
-    from graphopt.driver.provenance import Origins
+    from graphopt.driver.compilation.provenance import Origins
     from graphopt.placement.place import Region
 
 _PATIENCE = 8

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from graphopt.backends.base import Blob, RegionRefused
+from graphopt.driver.compilation.provenance import Origins, mark
+from graphopt.driver.compilation.refusals import Refusals
 from graphopt.driver.legalize import Legalized, legalize
-from graphopt.driver.provenance import Origins, mark
-from graphopt.driver.refusals import Refusals
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from graphopt.driver.presence import absence
+from graphopt.driver.compilation.presence import absence
 from graphopt.errors import BackendError, EqualityError, PassError
 from graphopt.placement.choose import WouldFallBack
 from graphopt.report.record import Dropped
 
 if TYPE_CHECKING:
-    from graphopt.driver.candidate import Candidate, Workshop
+    from graphopt.driver.compilation.candidate import Candidate, Workshop
     from graphopt.equality.oracle import Oracle
     from graphopt.equality.verdict import EqualityReport
     from graphopt.pipeline.manager import Step
