@@ -1,1 +1,1 @@
-"""The parts of a compile: options, candidates, regions, equality, speed, report; the verb is next door, ``compile.py``."""
+"""The parts of a compile: candidates, regions, equality, speed, report; the verb is ``driver/compile.py``."""
