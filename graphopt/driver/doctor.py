@@ -10,7 +10,8 @@ from typing import Any
 from graphopt.driver.doctor_nvidia import NvidiaReport, examine_nvidia, package_version
 from graphopt.errors import GraphoptError
 from graphopt.targets.ceiling_records import Ceilings
-from graphopt.targets.cuda import Gpu, find_gpus
+from graphopt.targets.cuda import find_gpus
+from graphopt.targets.gpu import Gpu
 from graphopt.targets.host import host_target, native_core
 from graphopt.targets.target import Target
 from graphopt.targets.threads import allowed_cpus, available_threads, cpu_quota

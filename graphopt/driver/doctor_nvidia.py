@@ -17,8 +17,9 @@ from graphopt.backends.tensorrt import module
 from graphopt.backends.tensorrt.architectures import builds_for
 from graphopt.errors import GraphoptError
 from graphopt.targets import cuda_driver as driver_module
-from graphopt.targets.cuda import Gpu, find_gpus
+from graphopt.targets.cuda import find_gpus
 from graphopt.targets.cuda_driver import LEAST_DRIVER, CudaDriver
+from graphopt.targets.gpu import Gpu
 
 State = Literal["ok", "missing", "broken"]
 

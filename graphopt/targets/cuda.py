@@ -5,40 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+
+from graphopt.targets import cuda_driver
+from graphopt.targets.gpu import Gpu, GpuQuery
 
 _QUERY = ("--query-gpu=name,compute_cap,memory.total,driver_version", "--format=csv,noheader,nounits")
 _TIMEOUT_SECONDS = 20.0  # the driver of an idle GPU can take several to wake up
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU.
-
-    Attributes:
-        name: as its maker calls it.
-        architecture: "sm_90".
-        memory_bytes: of its own memory; 0 where not known.
-        driver: version of the driver; empty where not known.
-    """
-
-    name: str
-    architecture: str
-    memory_bytes: int
-    driver: str
-
-
-@dataclass(frozen=True)
-class GpuQuery:
-    """The GPUs found, and why there are none where there are none.
-
-    Attributes:
-        gpus: in the driver's order.
-        reason: one sentence; empty when GPUs were found.
-    """
-
-    gpus: tuple[Gpu, ...]
-    reason: str
 
 
 def find_gpus() -> GpuQuery:
@@ -47,12 +19,10 @@ def find_gpus() -> GpuQuery:
     Containers may have the driver without its tool, and the tool of a Jetson leaves out what is asked:
     then the driver's library is.
     """
-    from graphopt.targets.cuda_driver import cuda_driver
-
     query = _ask_tool()
     if query is not None and query.gpus:
         return query
-    driver = cuda_driver()
+    driver = cuda_driver.cuda_driver()
     if query is None or driver.gpus:
         return GpuQuery(driver.gpus, driver.reason)
     return query

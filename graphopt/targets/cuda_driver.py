@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from graphopt.targets.cuda import Gpu
+from graphopt.targets.gpu import Gpu
 
 LIBRARY = "libcuda.so.1"
 

@@ -10,7 +10,7 @@ import pytest
 from graphopt.driver import bench as module
 from graphopt.driver.conditions import machine_name
 from graphopt.targets import cuda
-from graphopt.targets.cuda import Gpu, GpuQuery
+from graphopt.targets.gpu import Gpu, GpuQuery
 from tests.driver.engine_artifact import write
 
 L4 = Gpu("NVIDIA L4", "sm_89", 24 << 30, "580.65.06")

@@ -22,8 +22,8 @@ from graphopt.driver.integrity import check_integrity
 from graphopt.driver.verify import verify
 from graphopt.errors import ArtifactError, BackendError
 from graphopt.report.inspection import render
-from graphopt.targets.cuda import Gpu
 from graphopt.targets.cuda_driver import CudaDriver
+from graphopt.targets.gpu import Gpu
 from tests.driver.engine_artifact import MODEL, facts, write
 
 A10 = Gpu("NVIDIA A10", "sm_86", 24 << 30, "580")

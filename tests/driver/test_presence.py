@@ -14,7 +14,7 @@ from graphopt.driver import compile as driver
 from graphopt.driver.compilation import equal
 from graphopt.driver.compilation.presence import absence, unmeasurable
 from graphopt.targets import cuda
-from graphopt.targets.cuda import Gpu, GpuQuery
+from graphopt.targets.gpu import Gpu, GpuQuery
 from graphopt.targets.parse import parse_target
 from tests.driver.fake_engine import FakeEngine, install
 

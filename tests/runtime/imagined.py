@@ -15,8 +15,8 @@ from graphopt.backends.flatten import flatten
 from graphopt.backends.onnxruntime.backend import OnnxRuntimeBackend
 from graphopt.backends.serialize import serialize
 from graphopt.backends.tensorrt import key, load, module
-from graphopt.targets.cuda import Gpu
 from graphopt.targets.cuda_driver import CudaDriver
+from graphopt.targets.gpu import Gpu
 
 from .fakes.cudart import FakeCuda
 from .fakes.tensorrt import FakeTensorRT, make_plan

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from graphopt.targets import cuda, cuda_driver
-from graphopt.targets.cuda import Gpu
 from graphopt.targets.cuda_driver import CudaDriver, ask_driver
+from graphopt.targets.gpu import Gpu
 from tests.targets.fake_cuda import FakeCuda
 
 

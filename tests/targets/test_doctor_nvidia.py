@@ -19,8 +19,8 @@ from graphopt.driver import doctor_nvidia
 from graphopt.driver.doctor_nvidia import Check, NvidiaReport, examine_nvidia
 from graphopt.errors import BackendError
 from graphopt.targets import cuda_driver
-from graphopt.targets.cuda import Gpu, GpuQuery
 from graphopt.targets.cuda_driver import INSTALL, CudaDriver
+from graphopt.targets.gpu import Gpu, GpuQuery
 
 L4 = Gpu("NVIDIA L4", "sm_89", 24 << 30, "580.65.06")
 H100 = Gpu("NVIDIA H100", "sm_90", 80 << 30, "580.65.06")

@@ -11,7 +11,7 @@ from graphopt.driver import target
 from graphopt.driver.target import find_target
 from graphopt.errors import TargetError
 from graphopt.targets import parse
-from graphopt.targets.cuda import GpuQuery
+from graphopt.targets.gpu import GpuQuery
 
 RTX = SimpleNamespace(ComputeCapability=SimpleNamespace(__members__={"SM86": 0, "SM120": 1, "CURRENT": 2}))
 

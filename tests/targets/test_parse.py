@@ -9,8 +9,8 @@ import pytest
 from graphopt import _kernels
 from graphopt.errors import TargetError
 from graphopt.targets import cuda, cuda_driver, parse
-from graphopt.targets.cuda import Gpu, GpuQuery
 from graphopt.targets.cuda_driver import CudaDriver
+from graphopt.targets.gpu import Gpu, GpuQuery
 from graphopt.targets.host import host_target
 from graphopt.targets.named import CUDA_ARCHITECTURES, NAMED_CPUS
 from graphopt.targets.parse import parse_target, target_names

@@ -8,7 +8,8 @@ from functools import cache
 from graphopt.backends.engine_options import HardwareCompatibility
 from graphopt.backends.tensorrt.module import FIXES, TITLES, Library, libraries
 from graphopt.errors import TargetError
-from graphopt.targets.cuda import Gpu, find_gpus
+from graphopt.targets.cuda import find_gpus
+from graphopt.targets.gpu import Gpu
 
 AMPERE = 80
 

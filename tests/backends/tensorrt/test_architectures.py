@@ -6,7 +6,7 @@ from graphopt.backends.tensorrt import architectures
 from graphopt.backends.tensorrt.architectures import builds_for, can_build, can_claim, library_for
 from graphopt.backends.tensorrt.module import find_library
 from graphopt.errors import TargetError
-from graphopt.targets.cuda import Gpu
+from graphopt.targets.gpu import Gpu
 from tests.backends.tensorrt.fake_library import fake_tensorrt
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", "sm_90", 80 << 30, "580.95")

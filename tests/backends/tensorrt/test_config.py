@@ -8,7 +8,7 @@ from graphopt.backends.tensorrt import build as build_module
 from graphopt.backends.tensorrt.build import build
 from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest, Output
 from graphopt.errors import BackendError, UsageError
-from graphopt.targets.cuda import Gpu
+from graphopt.targets.gpu import Gpu
 from tests.backends.tensorrt.fake_library import (
     BuilderFlag,
     HardwareCompatibilityLevel,

@@ -8,7 +8,7 @@ from graphopt.backends.tensorrt import timing_cache
 from graphopt.backends.tensorrt.module import find_library
 from graphopt.backends.tensorrt.timing_cache import TimingCache, entry_name, read_entries, write_entry
 from graphopt.errors import BackendError
-from graphopt.targets.cuda import Gpu
+from graphopt.targets.gpu import Gpu
 from tests.backends.tensorrt.fake_library import Config, fake_tensorrt
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", "sm_90", 80 << 30, "580.95")
