@@ -21,7 +21,7 @@ from graphopt.rewrite.opfacts import opset_of
 _BOUNDS = {"Clip": (1, 2), "Pad": (2,)}
 """Inputs at which exporters write the largest float32 for "no bound" or "less than any"."""
 
-_SAFE = "/:;.,!?*&^$#@|~<>[]\\'\"-_".replace(",", "")
+_SAFE = "/:;.!?*&^$#@|~<>[]\\'\"-_"
 
 
 @dataclass(frozen=True)
