@@ -78,11 +78,11 @@ def onnxruntime_cuda(path: str, feeds: Sequence[str]) -> GpuCall:
 def plain_tensorrt(path: str, feeds: Sequence[str], module: str, cuda_graph: bool) -> GpuCall:
     """TensorRT on the model as it came, strongly typed, shapes those of the inputs, no TF32."""
     from graphopt.backends.engine_options import EngineOptions, ShapeRange
-    from graphopt.backends.tensorrt.build import build
-    from graphopt.backends.tensorrt.executable import TensorRTExecutable
+    from graphopt.backends.tensorrt.building.engine import build
+    from graphopt.backends.tensorrt.building.request import BuildRefused, BuildRequest
     from graphopt.backends.tensorrt.logger import log_of
     from graphopt.backends.tensorrt.module import find_library
-    from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest
+    from graphopt.backends.tensorrt.running.executable import TensorRTExecutable
     from graphopt.equality.feedfile import load_feeds
 
     device, library = open_device(), find_library(module)

@@ -24,10 +24,10 @@ def _try() -> str:
     from graphopt.backends.cuda.device import open_device
     from graphopt.backends.engine_options import EngineOptions
     from graphopt.backends.tensorrt.architectures import builds_for
-    from graphopt.backends.tensorrt.build import build
+    from graphopt.backends.tensorrt.building.engine import build
+    from graphopt.backends.tensorrt.building.request import BuildRefused, BuildRequest
     from graphopt.backends.tensorrt.logger import first_error, log_of
     from graphopt.backends.tensorrt.module import find_library
-    from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest
 
     device, library = open_device(), find_library("tensorrt_rtx")
     known = builds_for(library)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphopt.backends.tensorrt.key import check_plan
 from graphopt.backends.tensorrt.module import TITLES, find_library
-from graphopt.backends.tensorrt.plan_options import PlanOptions
+from graphopt.backends.tensorrt.running.plan_options import PlanOptions
 from graphopt.driver.doctor_nvidia import package_version
 from graphopt.errors import ArtifactError, GraphoptError
 from graphopt.report.inspection_engines import EngineRow, Need

@@ -46,7 +46,7 @@ def test_every_function_of_the_fake_is_one_of_cudas(bindings):
 
 def test_every_function_the_product_calls_is_in_the_fake_and_the_bindings(bindings):
     """Also the ones that a test happens not to reach."""
-    sources = [*(BACKENDS / "cuda").glob("*.py"), *(BACKENDS / "tensorrt").glob("cuda_graph.py")]
+    sources = [*(BACKENDS / "cuda").glob("*.py"), *(BACKENDS / "tensorrt").rglob("cuda_graph.py")]
     called = {
         name
         for file in sources

@@ -10,14 +10,14 @@ import onnx_ir as ir
 
 from graphopt.backends.base import Available, Blob, BuildOptions, Claim, RegionRefused, Unavailable
 from graphopt.backends.tensorrt.architectures import can_claim, library_for
-from graphopt.backends.tensorrt.builder import shared_builder
+from graphopt.backends.tensorrt.building.builder import shared_builder
+from graphopt.backends.tensorrt.building.files import RegionFiles, model_outputs, region_files
+from graphopt.backends.tensorrt.building.refusals import refused_nodes
+from graphopt.backends.tensorrt.building.request import BuildRefused, BuildRequest
 from graphopt.backends.tensorrt.claims import claim, misread
-from graphopt.backends.tensorrt.files import RegionFiles, model_outputs, region_files
 from graphopt.backends.tensorrt.key import digest, plan_key
 from graphopt.backends.tensorrt.legalize import LEGALIZE_PASSES
 from graphopt.backends.tensorrt.module import FIXES, libraries
-from graphopt.backends.tensorrt.refusals import refused_nodes
-from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest
 
 if TYPE_CHECKING:
     import onnx

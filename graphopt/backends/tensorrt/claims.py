@@ -12,8 +12,8 @@ from functools import cache
 import onnx_ir as ir
 
 from graphopt.backends.base import Claim
+from graphopt.backends.tensorrt.building.parse import new_parser
 from graphopt.backends.tensorrt.module import TITLES, Library
-from graphopt.backends.tensorrt.parse import new_parser
 from graphopt.ir.walk import subgraphs
 
 LEGALIZED: frozenset[str] = frozenset(

@@ -6,11 +6,11 @@ from typing import Any
 
 from graphopt.backends.cuda.device import Device, open_device
 from graphopt.backends.executable import RegionBlob
-from graphopt.backends.tensorrt.executable import TensorRTExecutable
 from graphopt.backends.tensorrt.key import check_plan
 from graphopt.backends.tensorrt.logger import first_error, log_of
 from graphopt.backends.tensorrt.module import Library, find_library
-from graphopt.backends.tensorrt.plan_options import PlanOptions
+from graphopt.backends.tensorrt.running.executable import TensorRTExecutable
+from graphopt.backends.tensorrt.running.plan_options import PlanOptions
 from graphopt.errors import BackendError
 
 

@@ -141,7 +141,7 @@ def test_an_architecture_nobody_builds_for_is_a_clear_error():
 
 
 def test_weights_that_fit_no_protobuf_are_read_from_a_file_beside_it(monkeypatch):
-    from graphopt.backends.tensorrt import files
+    from graphopt.backends.tensorrt.building import files
 
     seen = {}
 

@@ -9,9 +9,9 @@ import textwrap
 import pytest
 
 from graphopt.backends.engine_options import EngineOptions, ShapeRange
-from graphopt.backends.tensorrt import builder as builder_module
-from graphopt.backends.tensorrt.builder import Builder
-from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest, Output
+from graphopt.backends.tensorrt.building import builder as builder_module
+from graphopt.backends.tensorrt.building.builder import Builder
+from graphopt.backends.tensorrt.building.request import BuildRefused, BuildRequest, Output
 from graphopt.errors import BackendError, UsageError
 from tests.backends.tensorrt.models import PERCEPTRON, model
 
@@ -99,7 +99,9 @@ def test_a_process_that_never_answers_is_given_up(worker):
 
 
 def test_the_process_ends_when_nothing_is_asked(monkeypatch):
-    code = "from graphopt.backends.tensorrt import worker\nworker.IDLE_SECONDS = 0.05\nworker.main()\n"
+    code = (
+        "from graphopt.backends.tensorrt.building import worker\nworker.IDLE_SECONDS = 0.05\nworker.main()\n"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
         assert process.wait(timeout=30) == 0
 

@@ -4,9 +4,9 @@ import pytest
 
 from graphopt.backends.engine_options import EngineOptions, ShapeRange
 from graphopt.backends.tensorrt import architectures
-from graphopt.backends.tensorrt import build as build_module
-from graphopt.backends.tensorrt.build import build
-from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest, Output
+from graphopt.backends.tensorrt.building import engine as build_module
+from graphopt.backends.tensorrt.building.engine import build
+from graphopt.backends.tensorrt.building.request import BuildRefused, BuildRequest, Output
 from graphopt.errors import BackendError, UsageError
 from graphopt.targets.gpu import Gpu
 from tests.backends.tensorrt.fake_library import (
@@ -96,7 +96,7 @@ def test_a_failed_build_is_a_refusal(run):
 
 
 def test_timings_are_given_and_kept(run, tmp_path, monkeypatch):
-    from graphopt.backends.tensorrt import timing_cache
+    from graphopt.backends.tensorrt.building import timing_cache
 
     monkeypatch.setattr(timing_cache, "gpus_here", lambda: (H100,))
     path = tmp_path / "timings"

@@ -13,11 +13,11 @@ import onnx_ir as ir
 import pytest
 
 from graphopt.backends.tensorrt.backend import BACKEND
+from graphopt.backends.tensorrt.building.files import model_outputs, region_files
+from graphopt.backends.tensorrt.building.parse import check_outputs, parse
+from graphopt.backends.tensorrt.building.request import BuildRefused
 from graphopt.backends.tensorrt.claims import misread
-from graphopt.backends.tensorrt.files import model_outputs, region_files
 from graphopt.backends.tensorrt.module import find_library
-from graphopt.backends.tensorrt.parse import check_outputs, parse
-from graphopt.backends.tensorrt.request import BuildRefused
 from graphopt.driver.legalize import legalization, legalize
 from graphopt.driver.opt import import_model, optimize_model, pipeline
 from graphopt.driver.runners import evaluator

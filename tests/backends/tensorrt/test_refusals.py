@@ -5,8 +5,8 @@ import pytest
 
 from graphopt.backends.base import BuildOptions, RegionRefused
 from graphopt.backends.tensorrt.backend import BACKEND
-from graphopt.backends.tensorrt.refusals import refused_nodes
-from graphopt.backends.tensorrt.request import BuildRefused
+from graphopt.backends.tensorrt.building.refusals import refused_nodes
+from graphopt.backends.tensorrt.building.request import BuildRefused
 from graphopt.targets.parse import parse_target
 from tests.backends.tensorrt.models import model
 
@@ -228,7 +228,7 @@ def test_a_name_that_is_nowhere_does_not_loop():
 
 
 def test_the_number_of_attempts_is_bounded(monkeypatch):
-    from graphopt.backends.tensorrt import refusals
+    from graphopt.backends.tensorrt.building import refusals
 
     monkeypatch.setattr(refusals, "_MOST_SECONDS", 0.0)
     assert refused_nodes(chain(), BuildRefused("slow", "build"), never, never) == {}

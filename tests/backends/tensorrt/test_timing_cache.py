@@ -4,9 +4,14 @@ import json
 
 import pytest
 
-from graphopt.backends.tensorrt import timing_cache
+from graphopt.backends.tensorrt.building import timing_cache
+from graphopt.backends.tensorrt.building.timing_cache import (
+    TimingCache,
+    entry_name,
+    read_entries,
+    write_entry,
+)
 from graphopt.backends.tensorrt.module import find_library
-from graphopt.backends.tensorrt.timing_cache import TimingCache, entry_name, read_entries, write_entry
 from graphopt.errors import BackendError
 from graphopt.targets.gpu import Gpu
 from tests.backends.tensorrt.fake_library import Config, fake_tensorrt

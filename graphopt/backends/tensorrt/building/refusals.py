@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from graphopt.backends.tensorrt.request import BuildRefused
+from graphopt.backends.tensorrt.building.request import BuildRefused
 
 Attempt = Callable[[onnx.ModelProto], "BuildRefused | None"]
 """Parses or builds a model: the refusal, or None when it is taken."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphopt.backends.tensorrt.architectures import gpus_here
-from graphopt.backends.tensorrt.config import configure
+from graphopt.backends.tensorrt.building.config import configure
+from graphopt.backends.tensorrt.building.parse import Parsing, check_outputs, describe, parse
+from graphopt.backends.tensorrt.building.request import BuildRefused, BuildReply, BuildRequest
+from graphopt.backends.tensorrt.building.timing_cache import TimingCache
 from graphopt.backends.tensorrt.logger import ERROR, readable
 from graphopt.backends.tensorrt.module import Library, find_library
-from graphopt.backends.tensorrt.parse import Parsing, check_outputs, describe, parse
-from graphopt.backends.tensorrt.request import BuildRefused, BuildReply, BuildRequest
-from graphopt.backends.tensorrt.timing_cache import TimingCache
 
 if TYPE_CHECKING:
     from graphopt.backends.tensorrt import api

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graphopt.backends.tensorrt.building.request import BuildRefused, Output
 from graphopt.backends.tensorrt.logger import ERROR, Log, log_of, readable
 from graphopt.backends.tensorrt.module import TITLES, Library
-from graphopt.backends.tensorrt.request import BuildRefused, Output
 from graphopt.errors import BackendError
 
 if TYPE_CHECKING:

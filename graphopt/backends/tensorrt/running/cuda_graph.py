@@ -16,11 +16,11 @@ from graphopt.backends.cuda.memory import copy
 from graphopt.backends.cuda.stream import Stream
 from graphopt.backends.cuda.transfer import write
 from graphopt.backends.device_array import DeviceArray, Value
-from graphopt.backends.tensorrt.contexts import Context, ContextPool
+from graphopt.backends.tensorrt.running.contexts import Context, ContextPool
 from graphopt.errors import BackendError
 
 if TYPE_CHECKING:
-    from graphopt.backends.tensorrt.executable import TensorRTExecutable
+    from graphopt.backends.tensorrt.running.executable import TensorRTExecutable
 
 MOST_GRAPHS = 4
 """Sets of shapes with a graph of their own: each has a context, and so memory for activations."""

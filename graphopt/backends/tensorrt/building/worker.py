@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from graphopt.backends.tensorrt.build import build
-from graphopt.backends.tensorrt.request import BuildRefused, BuildRequest
+from graphopt.backends.tensorrt.building.engine import build
+from graphopt.backends.tensorrt.building.request import BuildRefused, BuildRequest
 from graphopt.errors import GraphoptError
 
 IDLE_SECONDS = 60.0

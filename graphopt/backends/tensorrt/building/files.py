@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from graphopt.backends.flatten import flatten
 from graphopt.backends.serialize import serialize
-from graphopt.backends.tensorrt.request import Output
+from graphopt.backends.tensorrt.building.request import Output
 
 if TYPE_CHECKING:
     import onnx

@@ -14,7 +14,7 @@ from functools import cache
 from typing import IO, Any
 
 from graphopt import errors
-from graphopt.backends.tensorrt.request import BuildRefused, BuildReply, BuildRequest
+from graphopt.backends.tensorrt.building.request import BuildRefused, BuildReply, BuildRequest
 from graphopt.errors import BackendError, GraphoptError
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphopt.backends.engine_options import EngineOptions
+from graphopt.backends.tensorrt.building.parse import Parsing
+from graphopt.backends.tensorrt.building.request import BuildRefused
 from graphopt.backends.tensorrt.module import Library
-from graphopt.backends.tensorrt.parse import Parsing
-from graphopt.backends.tensorrt.request import BuildRefused
 from graphopt.errors import TargetError, UsageError
 
 if TYPE_CHECKING:

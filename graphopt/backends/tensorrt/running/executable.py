@@ -14,12 +14,12 @@ from graphopt.backends.cuda.transfer import fetch, upload
 from graphopt.backends.device_array import DeviceArray, Value
 from graphopt.backends.executable import Array, TensorInfo
 from graphopt.backends.feed_check import explain_feeds
-from graphopt.backends.tensorrt.contexts import Context, ContextPool
-from graphopt.backends.tensorrt.cuda_graph import GraphCache
 from graphopt.backends.tensorrt.logger import Log
 from graphopt.backends.tensorrt.module import Library
-from graphopt.backends.tensorrt.output_allocator import GrowingOutput
-from graphopt.backends.tensorrt.ports import Port, choose_profile, read_ports
+from graphopt.backends.tensorrt.running.contexts import Context, ContextPool
+from graphopt.backends.tensorrt.running.cuda_graph import GraphCache
+from graphopt.backends.tensorrt.running.output_allocator import GrowingOutput
+from graphopt.backends.tensorrt.running.ports import Port, choose_profile, read_ports
 from graphopt.errors import FeedError
 
 

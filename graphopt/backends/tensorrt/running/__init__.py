@@ -1,0 +1,1 @@
+"""From an engine to arrays. Imports no compiler room."""
