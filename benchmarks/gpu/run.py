@@ -19,12 +19,13 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import table
+from benchmarks.arguments import check_names
 from benchmarks.gpu.engines import BASELINE, PEERS, Peer
 from benchmarks.gpu.events import event_times_in_process
 from benchmarks.gpu.rtx import rtx_answer
 from benchmarks.machine import machine, machine_words, versions
 from benchmarks.zoo.feeds import feeds
-from benchmarks.zoo.fetch import FetchError, expand, fetch
+from benchmarks.zoo.fetch import FetchError, fetch
 from graphopt.equality.feedfile import save_feeds
 from graphopt.errors import GraphoptError
 from graphopt.measure.compare import compare
@@ -83,13 +84,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=20.0, help="seconds of wall clock per model (20)")
     parser.add_argument("--output", type=Path, default=None, help="of the JSON (a dated file in results/)")
     options = parser.parse_args(arguments)
-    try:
-        options.models = list(expand(options.models))
-    except FetchError as error:
-        parser.error(str(error))
-    unknown = set(options.engines or ()) - {peer.name for peer in PEERS}
-    if unknown:
-        parser.error(f"no engine is called {', '.join(sorted(unknown))}; there are {known}")
+    check_names(parser, options, [peer.name for peer in PEERS], known)
     return options
 
 
