@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphopt.backends.inline import inline_functions
-from graphopt.backends.names import Names
 from graphopt.backends.serialize import INLINE_BELOW
+from graphopt.rewrite.inline import inline_functions
+from graphopt.rewrite.names import Names
 
 
 def flatten(model: ir.Model, *, inline: bool = True, lift_from: int = INLINE_BELOW) -> ir.Model:

@@ -74,8 +74,8 @@ def legalize(
     Raises:
         PassError: a pass failed; the region is then half transformed.
     """
-    from graphopt.backends.inline import inline_functions
     from graphopt.pipeline.context import PassContext
+    from graphopt.rewrite.inline import inline_functions
 
     ctx = PassContext(target=target, evaluate=evaluate)
     effects = PassManager(steps_of(steps, backend.name)).run(region, ctx)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from graphopt.backends.base import Claim
-from graphopt.backends.inline import can_inline, inline_functions
 from graphopt.errors import BackendError
 from graphopt.ir.walk import inner_nodes
+from graphopt.rewrite.inline import can_inline, inline_functions
 
 if TYPE_CHECKING:
     from graphopt.backends.base import Backend

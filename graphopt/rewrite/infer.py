@@ -6,6 +6,7 @@ import onnx
 import onnx.shape_inference
 import onnx_ir as ir
 
+from graphopt.ir import walk
 from graphopt.rewrite import opfacts
 from graphopt.rewrite.constants import constant_tensor
 
@@ -48,6 +49,18 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
         if name in found:
             value.type = ir.serde.deserialize_type_proto_for_type(found[name])
             value.shape = ir.serde.deserialize_type_proto_for_shape(found[name])
+
+
+def infer_untyped(model: ir.Model, *, unshaped: bool = False) -> None:
+    """``infer_outputs`` of every node with an output of unknown type, in running order.
+
+    Args:
+        model: topologically sorted; changed in place.
+        unshaped: also of nodes with an output of unknown shape.
+    """
+    for node in walk.nodes(model):
+        if any(value.type is None or (unshaped and value.shape is None) for value in node.outputs):
+            infer_outputs(node, model.opset_imports.get(node.domain, 1))
 
 
 def _small(value: ir.Value) -> onnx.TensorProto | None:

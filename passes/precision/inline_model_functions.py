@@ -14,6 +14,7 @@ from graphopt.passes.canonical.lift_constants import LiftConstants
 from graphopt.passes.canonical.name_values import NameValues
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
+from graphopt.rewrite.inline import can_inline
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class InlineModelFunctions(Pass):
         wanted = {
             key
             for key, function in model.functions.items()
-            if function.domain != DOMAIN and _means_the_same(function, model)
+            if function.domain != DOMAIN and can_inline(function, model)
         }
         for node in nodes(model):
             if node.op_identifier() in wanted and not all(value.name for value in node.outputs):
@@ -49,8 +50,3 @@ class InlineModelFunctions(Pass):
         infer_shapes(model)
         ctx.applied(self.name(), None, f"{calls} calls inlined")
         return True
-
-
-def _means_the_same(function: ir.Function, model: ir.Model) -> bool:
-    versions = model.opset_imports
-    return all(versions.get(domain, version) == version for domain, version in function.opset_imports.items())

@@ -12,7 +12,6 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from graphopt.backends.inline import inline_functions
 from graphopt.backends.onnxruntime.runner import make_runner as onnxruntime_runner
 from graphopt.backends.reference.runner import make_runner as reference_runner
 from graphopt.equality import tolerance
@@ -20,6 +19,7 @@ from graphopt.errors import UsageError
 from graphopt.ops import ALL_OPS
 from graphopt.ops.op import DOMAIN, NamedOp
 from graphopt.rewrite.attributes import make_attribute
+from graphopt.rewrite.inline import inline_functions
 from graphopt.rewrite.parse import parse
 from tests.architecture.tracked import ROOT
 from tests.ops.formulas import FORMULAS, Array, Formula

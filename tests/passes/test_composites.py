@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from graphopt.backends.inline import inline_functions
 from graphopt.driver.opt import import_model, optimize_model, pipeline
 from graphopt.driver.runners import evaluator
 from graphopt.ir.fingerprint import fingerprint
@@ -12,6 +11,7 @@ from graphopt.ir.levels import Level
 from graphopt.ir.verify import verify
 from graphopt.ir.walk import nodes
 from graphopt.ops.op import DOMAIN
+from graphopt.rewrite.inline import inline_functions
 from tests.property.generate import random_model
 
 SEEDS = range(60)

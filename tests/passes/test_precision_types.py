@@ -8,7 +8,6 @@ import onnx_ir as ir
 import pytest
 from onnx.backend.test.loader import load_model_tests
 
-from graphopt.backends.inline import inline_functions
 from graphopt.backends.onnxruntime.emulate import make_emulating_runner
 from graphopt.backends.serialize import serialize
 from graphopt.driver.opt import import_model, optimize_model, pipeline
@@ -16,6 +15,7 @@ from graphopt.driver.runners import evaluator
 from graphopt.errors import GraphoptError
 from graphopt.passes.precision import ClampMasks, ConvertPrecision
 from graphopt.pipeline.context import PassContext
+from graphopt.rewrite.inline import inline_functions
 from tests.property.generate import random_model
 
 TO = ("float16", "bfloat16")

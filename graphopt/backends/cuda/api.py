@@ -39,11 +39,6 @@ class CudaError(BackendError):
         super().__init__(message, hint)
         self.code = code
 
-    @property
-    def out_of_memory(self) -> bool:
-        """Whether the GPU has not enough free memory."""
-        return self.code == _OUT_OF_MEMORY
-
 
 class Cuda:
     """The CUDA runtime's functions, by their own names, raising instead of returning a status.

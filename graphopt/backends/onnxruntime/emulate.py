@@ -13,11 +13,11 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.backends.flatten import flatten
-from graphopt.backends.names import Names
 from graphopt.backends.onnxruntime.emulate_recurrence import unrolled
 from graphopt.backends.onnxruntime.runner import OnnxRuntimeRunner, make_runner
 from graphopt.ir.shapes import infer_shapes
 from graphopt.ir.walk import all_nodes
+from graphopt.rewrite.names import Names
 
 LOW = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 

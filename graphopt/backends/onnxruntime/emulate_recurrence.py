@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.backends.names import Names
+from graphopt.rewrite.names import Names
 
 _STATES = {"LSTM": 2, "GRU": 1, "RNN": 1}
 _ACTIVATIONS = {"LSTM": 3, "GRU": 2, "RNN": 1}

@@ -7,7 +7,7 @@ and only while its operator is the same. What a person removed stays removed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,16 +205,21 @@ def rest_of(message: Any) -> Any:
     kind = type(message)
     held = _HELD[kind.__name__]
     rest = kind()
-    for descriptor, content in message.ListFields():
-        if descriptor.name in held:
+    copy_fields(message, rest, held)
+    return rest
+
+
+def copy_fields(source: Any, target: Any, left_out: Container[str]) -> None:
+    """Set the fields of ``source`` in ``target``, a message of the same kind, but for those left out."""
+    for descriptor, content in source.ListFields():
+        if descriptor.name in left_out:
             continue
         if descriptor.is_repeated:
-            getattr(rest, descriptor.name).extend(content)
+            getattr(target, descriptor.name).extend(content)
         elif hasattr(content, "CopyFrom"):
-            getattr(rest, descriptor.name).CopyFrom(content)
+            getattr(target, descriptor.name).CopyFrom(content)
         else:
-            setattr(rest, descriptor.name, content)
-    return rest
+            setattr(target, descriptor.name, content)
 
 
 def _copy(message: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Put back into an exported onnx-graphsurgeon graph what ``graphsurgeon_carry`` took off the model."""
+"""Put back into an exported onnx-graphsurgeon graph what ``carry`` took off the model."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from graphopt.driver.graphsurgeon.carry import (
     Key,
     ModelCarry,
     NodeCarry,
+    copy_fields,
     keys,
     rest_of,
     view,
@@ -150,13 +151,4 @@ def _put_value(value: onnx.ValueInfoProto, carried: onnx.ValueInfoProto) -> None
 
 def _fill(message: Any, rest: Any) -> None:
     """Set in ``message`` what ``rest`` has and ``message`` lacks."""
-    present = {descriptor.name for descriptor, _ in message.ListFields()}
-    for descriptor, content in rest.ListFields():
-        if descriptor.name in present:
-            continue
-        if descriptor.is_repeated:
-            getattr(message, descriptor.name).extend(content)
-        elif hasattr(content, "CopyFrom"):
-            getattr(message, descriptor.name).CopyFrom(content)
-        else:
-            setattr(message, descriptor.name, content)
+    copy_fields(rest, message, {descriptor.name for descriptor, _ in message.ListFields()})

@@ -37,9 +37,9 @@ class Ranges:
 
 def flat_copy(model: ir.Model) -> ir.Model:
     """A clone without local functions, whose nodes know where they came from; weights are shared."""
-    from graphopt.backends.inline import inline_functions
     from graphopt.ir.shapes import infer_shapes
     from graphopt.ir.walk import all_nodes
+    from graphopt.rewrite.inline import inline_functions
 
     flat = model.clone()
     for node in all_nodes(flat.graph):

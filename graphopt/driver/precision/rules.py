@@ -24,7 +24,7 @@ class Keeper:
     """Collects the nodes that stay in float32, each with its first reason.
 
     Args:
-        flat: the model without functions (``precision_ranges.flat_copy``).
+        flat: the model without functions (``ranges.flat_copy``).
         to: the lower precision.
 
     Attributes:

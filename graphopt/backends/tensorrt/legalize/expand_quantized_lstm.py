@@ -9,14 +9,14 @@ import numpy as np
 import onnx.parser
 import onnx_ir as ir
 
-from graphopt.backends.inline import inline_functions
-from graphopt.backends.names import Names
 from graphopt.backends.tensorrt.legalize._quantized_lstm import DOMAIN, QuantizedLstm
 from graphopt.ir import walk
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite.constants import constant_array
-from graphopt.rewrite.infer import infer_outputs
+from graphopt.rewrite.infer import infer_outputs, infer_untyped
+from graphopt.rewrite.inline import inline_functions
+from graphopt.rewrite.names import Names
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -69,9 +69,7 @@ class ExpandQuantizedLstm(Pass):
         if expanded:
             inline_functions(model, lambda call: call.domain == DOMAIN)
             del model.opset_imports[DOMAIN]
-            for node in walk.nodes(model):
-                if any(value.type is None or value.shape is None for value in node.outputs):
-                    infer_outputs(node, model.opset_imports.get(node.domain, 1))
+            infer_untyped(model, unshaped=True)
         return expanded
 
 

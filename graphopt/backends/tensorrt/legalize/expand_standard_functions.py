@@ -9,7 +9,6 @@ import onnx
 import onnx.defs
 import onnx_ir as ir
 
-from graphopt.backends.inline import inline_functions
 from graphopt.errors import GraphoptError
 from graphopt.ir import walk
 from graphopt.passes.canonical.infer_shapes import InferShapes
@@ -22,6 +21,7 @@ from graphopt.passes.simplify.fold_shape_of_known import FoldShapeOfKnown
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from graphopt.rewrite import opfacts
+from graphopt.rewrite.inline import inline_functions
 
 if TYPE_CHECKING:
     from graphopt.targets.target import Target

@@ -7,11 +7,10 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.backends.inline import inline_functions
-from graphopt.ir import walk
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
-from graphopt.rewrite.infer import infer_outputs
+from graphopt.rewrite.infer import infer_untyped
+from graphopt.rewrite.inline import inline_functions
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,6 @@ class InlineBodies(Pass):
         calls = sum(node.op_identifier() in model.functions for node in model.graph.all_nodes())
         if not inline_functions(model):
             return False
-        for node in walk.nodes(model):
-            if any(value.type is None for value in node.outputs):
-                infer_outputs(node, model.opset_imports.get(node.domain, 1))
+        infer_untyped(model)
         ctx.applied(self.name(), None, f"{calls} calls inlined")
         return True

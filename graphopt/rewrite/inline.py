@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
-from graphopt.backends.names import Names
 from graphopt.errors import ModelError
 from graphopt.ir.walk import subgraphs
+from graphopt.rewrite.names import Names
 
 
 def inline_functions(model: ir.Model, wanted: Callable[[ir.Node], bool] = lambda _: True) -> bool:

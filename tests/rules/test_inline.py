@@ -8,9 +8,9 @@ import onnx_ir as ir
 import pytest
 
 from graphopt.backends.flatten import flatten
-from graphopt.backends.inline import can_inline, inline_functions
 from graphopt.backends.onnxruntime.session import new_options, open_session, session_outputs
 from graphopt.errors import ModelError
+from graphopt.rewrite.inline import can_inline, inline_functions
 
 HEAD = '<ir_version: 10, opset_import: ["" : 21, "local" : 1]>\n'
 
