@@ -7,18 +7,10 @@ namespace graphopt {
 namespace {
 
 constexpr const char* kNames[kKernelCount] = {
-#define GK_KERNEL(op) #op,
+#define GK_KERNEL(level, op) #op,
 #include "kernels.def"
 #undef GK_KERNEL
 };
-
-int dispatch(KernelIndex kernel, const gk_call* call) {
-  if (call == nullptr || call->abi_version != GK_ABI_VERSION || call->struct_size < sizeof(gk_call)) {
-    return GK_INVALID_ARGUMENT;
-  }
-  const KernelTable* table = supported_table(call->isa);
-  return table == nullptr ? GK_UNSUPPORTED_ISA : table->kernels[kernel](call);
-}
 
 }  // namespace
 }  // namespace graphopt
@@ -27,10 +19,14 @@ using namespace graphopt;
 
 extern "C" {
 
-#define GK_KERNEL(op) \
-  int gk_##op(const gk_call* call) { return dispatch(kKernel_##op, call); }
-#include "kernels.def"
-#undef GK_KERNEL
+int gk_run_kernel(const char* name, const gk_call* call) {
+  if (call == nullptr || call->abi_version != GK_ABI_VERSION || call->struct_size < sizeof(gk_call)) {
+    return GK_INVALID_ARGUMENT;
+  }
+  gk_kernel kernel = nullptr;
+  const int status = gk_find_kernel(name, call->isa, &kernel);
+  return status == GK_OK ? kernel(call) : status;
+}
 
 int gk_find_kernel(const char* name, int32_t isa, gk_kernel* kernel) {
   if (name == nullptr || kernel == nullptr) return GK_INVALID_ARGUMENT;

@@ -2,15 +2,19 @@
 #include "kernel_table.h"
 
 namespace graphopt {
-namespace GK_LEVEL {
 
-#define GK_KERNEL(op) int op(const gk_call*);
+#define GK_KERNEL(level, op) \
+  namespace level {          \
+  int op(const gk_call*);    \
+  }
 #include "kernels.def"
 #undef GK_KERNEL
 
+namespace GK_LEVEL {
+
 extern const KernelTable table;
 const KernelTable table = {{
-#define GK_KERNEL(op) op,
+#define GK_KERNEL(level, op) level::op,
 #include "kernels.def"
 #undef GK_KERNEL
 }};

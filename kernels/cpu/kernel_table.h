@@ -1,4 +1,5 @@
-// The kernels of one level, in the order of kernels.def.
+// The kernels of one level, in the order of kernels.def, which CMake writes: GK_KERNEL(level, op) for each
+// source file, where level says which compilation of it a level uses (see isa_levels.cmake).
 #pragma once
 
 #include "graphopt/graphopt.h"
@@ -6,7 +7,7 @@
 namespace graphopt {
 
 enum KernelIndex : int {
-#define GK_KERNEL(op) kKernel_##op,
+#define GK_KERNEL(level, op) kKernel_##op,
 #include "kernels.def"
 #undef GK_KERNEL
   kKernelCount

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "graphopt/graphopt.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)

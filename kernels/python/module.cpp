@@ -2,7 +2,7 @@
 // released while kernels run.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -167,37 +168,85 @@ struct FreeAligned {
   void operator()(void* p) const { std::free(p); }
 };
 
-// Workspace of the size the kernel asks for.
-std::unique_ptr<void, FreeAligned> workspace_of(gk_kernel kernel, gk_call& call, const std::string& what) {
-  size_t needed = 0;
-  call.workspace_needed = &needed;
+// Workspace of the size the kernel asks for; `prepared` outlives the call.
+std::unique_ptr<void, FreeAligned> workspace_of(gk_kernel kernel, gk_call& call, gk_prepared& prepared,
+                                                const std::string& what) {
+  call.prepared = &prepared;
+  call.phase = GK_PREPARE;
   check(kernel(&call), what);
-  call.workspace_needed = nullptr;
-  if (needed == 0) return nullptr;
-  const size_t rounded = (needed + GK_ALIGNMENT - 1) / GK_ALIGNMENT * GK_ALIGNMENT;
+  call.phase = GK_RUN;
+  if (prepared.workspace_bytes == 0) return nullptr;
+  const size_t rounded = (prepared.workspace_bytes + GK_ALIGNMENT - 1) / GK_ALIGNMENT * GK_ALIGNMENT;
   std::unique_ptr<void, FreeAligned> memory(std::aligned_alloc(GK_ALIGNMENT, rounded));
   if (memory == nullptr) throw std::bad_alloc();
   call.workspace = {memory.get(), rounded};
   return memory;
 }
 
-void call_kernel(const std::string& op, const std::vector<nb::ndarray<nb::ro, nb::device::cpu>>& inputs,
-                 const std::vector<Array>& outputs, const std::map<std::string, int64_t>& attributes,
-                 const std::string& isa) {
+// Attributes of a call; owns what they point at.
+class Attributes {
+ public:
+  explicit Attributes(const nb::dict& named) {
+    const size_t count = named.size();
+    names_.reserve(count);
+    texts_.reserve(count);
+    ints_.reserve(count);
+    floats_.reserve(count);
+    for (const auto& [name, value] : named) {
+      names_.push_back(nb::cast<std::string>(name));
+      attributes_.push_back(one(nb::cast<nb::object>(value)));
+      attributes_.back().name = names_.back().c_str();
+    }
+  }
+
+  const gk_attribute* data() const { return attributes_.data(); }
+  int32_t size() const { return static_cast<int32_t>(attributes_.size()); }
+
+ private:
+  gk_attribute one(const nb::object& value) {
+    gk_attribute attribute = {nullptr, GK_ATTRIBUTE_INT, 1, {0}};
+    if (nb::isinstance<nb::int_>(value)) {
+      attribute.value.i = nb::cast<int64_t>(value);
+    } else if (nb::isinstance<nb::float_>(value)) {
+      attribute.kind = GK_ATTRIBUTE_FLOAT;
+      attribute.value.f = nb::cast<double>(value);
+    } else if (nb::isinstance<nb::str>(value)) {
+      texts_.push_back(nb::cast<std::string>(value));
+      attribute = {nullptr, GK_ATTRIBUTE_STRING, static_cast<int32_t>(texts_.back().size()), {0}};
+      attribute.value.s = texts_.back().c_str();
+    } else if (std::vector<int64_t> ints; nb::try_cast(value, ints, false)) {
+      ints_.push_back(std::move(ints));
+      attribute = {nullptr, GK_ATTRIBUTE_INTS, static_cast<int32_t>(ints_.back().size()), {0}};
+      attribute.value.ints = ints_.back().data();
+    } else {
+      floats_.push_back(nb::cast<std::vector<double>>(value));
+      attribute = {nullptr, GK_ATTRIBUTE_FLOATS, static_cast<int32_t>(floats_.back().size()), {0}};
+      attribute.value.floats = floats_.back().data();
+    }
+    return attribute;
+  }
+
+  std::vector<std::string> names_, texts_;
+  std::vector<std::vector<int64_t>> ints_;
+  std::vector<std::vector<double>> floats_;
+  std::vector<gk_attribute> attributes_;
+};
+
+using Input = std::optional<nb::ndarray<nb::ro, nb::device::cpu>>;
+
+void call_kernel(const std::string& op, const std::vector<Input>& inputs, const std::vector<Array>& outputs,
+                 const nb::dict& attributes, const std::string& isa) {
   const std::string what = "kernel " + quoted(op);
   gk_kernel kernel = nullptr;
   check(gk_find_kernel(op.c_str(), isa_of(isa), &kernel), what);
 
   std::vector<std::vector<int64_t>> dims;
   std::vector<gk_tensor> in, out;
-  for (const auto& array : inputs) in.push_back(tensor_of(Array(array), dims));
-  for (const auto& array : outputs) out.push_back(tensor_of(array, dims));
-  std::vector<gk_attribute> named;
-  for (const auto& [name, value] : attributes) {
-    gk_attribute attribute = {name.c_str(), GK_ATTRIBUTE_INT, 1, {0}};
-    attribute.value.i = value;
-    named.push_back(attribute);
+  for (const auto& array : inputs) {
+    in.push_back(array ? tensor_of(Array(*array), dims) : gk_tensor{nullptr, {GK_CPU, 0}, -1, {}, nullptr, nullptr, 0});
   }
+  for (const auto& array : outputs) out.push_back(tensor_of(array, dims));
+  const Attributes named(attributes);
 
   gk_call call = {};
   call.abi_version = GK_ABI_VERSION;
@@ -207,8 +256,9 @@ void call_kernel(const std::string& op, const std::vector<nb::ndarray<nb::ro, nb
   call.outputs = out.data();
   call.output_count = static_cast<int32_t>(out.size());
   call.attributes = named.data();
-  call.attribute_count = static_cast<int32_t>(named.size());
-  const auto workspace = workspace_of(kernel, call, what);
+  call.attribute_count = named.size();
+  const auto prepared = std::make_unique<gk_prepared>();
+  const auto workspace = workspace_of(kernel, call, *prepared, what);
   int status = GK_OK;
   {
     nb::gil_scoped_release release;
@@ -255,7 +305,7 @@ NB_MODULE(_kernels, m) {
       "Vendor, model name, family, model and stepping from the CPU itself.");
 
   m.def("call", &call_kernel, "op"_a, "inputs"_a, "outputs"_a, nb::kw_only(),
-        "attributes"_a = std::map<std::string, int64_t>(), "isa"_a = "best", "Run a kernel on arrays; outputs are written in place.");
+        "attributes"_a = nb::dict(), "isa"_a = "best", "Run a kernel on arrays; outputs are written in place.");
   m.def("measure_peak", &measure_peak, "dtype"_a, nb::kw_only(), "isa"_a = "best", "threads"_a = 1, "seconds"_a = 2e-3,
         "samples"_a = 5, "Multiplications plus additions per second.");
   m.def("measure_bandwidth", &measure_bandwidth, "kernel"_a, "size"_a, nb::kw_only(), "isa"_a = "best", "threads"_a = 1,

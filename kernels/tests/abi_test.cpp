@@ -60,21 +60,21 @@ void malformed_calls() {
     CopyCall call;
     call.get();
     test.spoil(call);
-    CHECK_WITH(gk_stream_copy(&call.raw) == GK_INVALID_ARGUMENT, test.what);
+    CHECK_WITH(gk_run_kernel("stream_copy", &call.raw) == GK_INVALID_ARGUMENT, test.what);
   }
-  CHECK(gk_stream_copy(nullptr) == GK_INVALID_ARGUMENT);
+  CHECK(gk_run_kernel("stream_copy", nullptr) == GK_INVALID_ARGUMENT);
   CopyCall call;
-  CHECK(gk_stream_copy(call.get()) == GK_OK);
+  CHECK(gk_run_kernel("stream_copy", call.get()) == GK_OK);
 }
 
 void layouts_that_are_compact() {
   CopyCall call;
   call.shape[0] = 1;
   call.strides[0] = 999;  // of a dim of one: never used
-  CHECK(gk_stream_copy(call.get()) == GK_OK);
+  CHECK(gk_run_kernel("stream_copy", call.get()) == GK_OK);
   call.shape[0] = 0;
   call.inputs[0].data = call.outputs[0].data = nullptr;  // nothing to point at
-  CHECK(gk_stream_copy(call.get()) == GK_OK);
+  CHECK(gk_run_kernel("stream_copy", call.get()) == GK_OK);
 }
 
 void byte_offset_is_added() {
@@ -83,7 +83,7 @@ void byte_offset_is_added() {
   call.shape[0] = 1;
   call.inputs[0].byte_offset = 5;
   call.outputs[0].byte_offset = 2;
-  CHECK(gk_stream_copy(call.get()) == GK_OK);
+  CHECK(gk_run_kernel("stream_copy", call.get()) == GK_OK);
   CHECK(call.to[1] == 0 && call.to[2] == 6 && call.to[13] == 17 && call.to[14] == 0);
 }
 

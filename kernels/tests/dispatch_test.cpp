@@ -57,7 +57,7 @@ void kernels_are_found() {
     CHECK(gk_find_kernel(gk_kernel_name(count), supported_levels().front(), &slowest) == GK_OK);
     CHECK_WITH(supported_levels().size() == 1 || best != slowest, gk_kernel_name(count));
   }
-  CHECK(count == 3 && gk_kernel_name(-1) == nullptr);
+  CHECK(count >= 3 && gk_kernel_name(-1) == nullptr);
   CHECK(gk_find_kernel("nonsense", GK_ISA_BEST, &kernel) == GK_UNKNOWN_KERNEL);
   CHECK(gk_find_kernel(nullptr, GK_ISA_BEST, &kernel) == GK_INVALID_ARGUMENT);
   CHECK(gk_find_kernel("stream_copy", GK_ISA_BEST, nullptr) == GK_INVALID_ARGUMENT);
@@ -71,7 +71,7 @@ void unknown_levels_are_refused() {
     CHECK(gk_find_kernel("stream_copy", isa, &kernel) == GK_UNSUPPORTED_ISA);
     Call call;
     call.raw.isa = isa;
-    CHECK(gk_stream_copy(call.get()) == GK_UNSUPPORTED_ISA);
+    CHECK(gk_run_kernel("stream_copy", call.get()) == GK_UNSUPPORTED_ISA);
   }
   for (int32_t isa = 1; isa < GK_ISA_COUNT; ++isa) {
     if (!gk_isa_supported(isa)) CHECK(gk_find_kernel("stream_copy", isa, &kernel) == GK_UNSUPPORTED_ISA);

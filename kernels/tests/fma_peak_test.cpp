@@ -38,7 +38,7 @@ void sums_are_exact() {
       PeakCall call(factors);
       call.raw.isa = isa;
       call.set("repeat", 1000);
-      const int status = gk_fma_peak(call.get());
+      const int status = gk_run_kernel("fma_peak", call.get());
       const bool optional = factors.dtype.code == GK_BFLOAT || factors.dtype.code == GK_INT;
       CHECK_WITH(status == GK_OK || (optional && status == GK_UNSUPPORTED), context);
       if (status != GK_OK) continue;
@@ -58,7 +58,7 @@ void levels_have_what_they_are_named_for() {
       if (name.find(part) == std::string::npos) continue;
       PeakCall call(factors);
       call.raw.isa = isa;
-      CHECK_WITH(gk_fma_peak(call.get()) == GK_OK, name + " " + factors.name);
+      CHECK_WITH(gk_run_kernel("fma_peak", call.get()) == GK_OK, name + " " + factors.name);
     }
   }
 }
@@ -68,7 +68,7 @@ void wrong_calls_are_refused() {
     PeakCall call(kFactors[0]);
     call.get();
     spoil(call);
-    return gk_fma_peak(&call.raw);
+    return gk_run_kernel("fma_peak", &call.raw);
   };
   CHECK(status_after([](PeakCall&) {}) == GK_OK);
   CHECK(status_after([](PeakCall& c) { c.inputs[1].dtype = kF64; }) == GK_INVALID_ARGUMENT);

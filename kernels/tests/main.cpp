@@ -5,9 +5,9 @@
 
 int g_failures = 0;
 
-#define TESTS(X) X(abi) X(ceilings) X(dispatch) X(features) X(fma_peak) X(stream_copy) X(stream_read)
-#define DECLARE(name) void test_##name();
-TESTS(DECLARE)
+#define TEST(name) void test_##name();
+#include "tests.def"
+#undef TEST
 
 namespace {
 
@@ -16,8 +16,11 @@ struct Test {
   void (*run)();
 };
 
-#define ENTRY(name) {#name, &test_##name},
-constexpr Test kTests[] = {TESTS(ENTRY)};
+constexpr Test kTests[] = {
+#define TEST(name) {#name, &test_##name},
+#include "tests.def"
+#undef TEST
+};
 
 bool wanted(const char* name, int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {

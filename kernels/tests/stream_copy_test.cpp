@@ -23,7 +23,7 @@ void copies(int32_t isa, int64_t size, int64_t offset, const gk_parallel* parall
   call.outputs = {vector_of(to.data() + 1, kU8, &size)};
   call.raw.isa = isa;
   call.raw.parallel = parallel;
-  CHECK_WITH(gk_stream_copy(call.get()) == GK_OK, context);
+  CHECK_WITH(gk_run_kernel("stream_copy", call.get()) == GK_OK, context);
   CHECK_WITH(size == 0 || std::memcmp(to.data() + 1, from.data() + offset, static_cast<size_t>(size)) == 0, context);
   CHECK_WITH(to.front() == kGuard && to.back() == kGuard, context);
 }
@@ -46,5 +46,5 @@ void test_stream_copy() {
   call.outputs = {vector_of(to.data(), kU8, &size)};
   const gk_parallel failing = failing_pool();
   call.raw.parallel = &failing;
-  CHECK(gk_stream_copy(call.get()) == GK_CANCELLED);
+  CHECK(gk_run_kernel("stream_copy", call.get()) == GK_CANCELLED);
 }

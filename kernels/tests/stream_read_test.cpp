@@ -36,7 +36,7 @@ void folds() {
         for (ReadCall* call : {&serial, &parallel}) {
           call->raw.isa = isa;
           call->set("repeat", repeat);
-          CHECK_WITH(gk_stream_read(call->get()) == GK_OK, context);
+          CHECK_WITH(gk_run_kernel("stream_read", call->get()) == GK_OK, context);
           CHECK_WITH(call->result == oracle(call->data), context);
         }
         CHECK_WITH(size < 100'000 || pool.calls > 1, context);
@@ -48,25 +48,27 @@ void folds() {
 void workspace_is_asked_for() {
   ReadCall call(100);
   ReversedPool pool;
-  size_t needed = 0;
+  gk_prepared prepared = {};
   call.raw.parallel = &pool.raw;
   call.raw.workspace = {nullptr, 0};
-  call.raw.workspace_needed = &needed;
-  CHECK(gk_stream_read(call.get()) == GK_OK);
-  CHECK(needed == 3 * GK_ALIGNMENT && call.result == 0);
-  call.raw.workspace_needed = nullptr;
-  CHECK(gk_stream_read(call.get()) == GK_WORKSPACE_TOO_SMALL);
+  call.raw.prepared = &prepared;
+  call.raw.phase = GK_PREPARE;
+  CHECK(gk_run_kernel("stream_read", call.get()) == GK_OK);
+  const size_t needed = prepared.workspace_bytes;
+  CHECK(needed == 3 * GK_ALIGNMENT && prepared.packed_bytes == 0 && call.result == 0);
+  call.raw.phase = GK_RUN;
+  CHECK(gk_run_kernel("stream_read", call.get()) == GK_WORKSPACE_TOO_SMALL);
   call.raw.workspace = {call.scratch.data(), needed - 1};
-  CHECK(gk_stream_read(call.get()) == GK_WORKSPACE_TOO_SMALL);
+  CHECK(gk_run_kernel("stream_read", call.get()) == GK_WORKSPACE_TOO_SMALL);
   call.raw.workspace.size = needed;
-  CHECK(gk_stream_read(call.get()) == GK_OK && call.result == oracle(call.data));
+  CHECK(gk_run_kernel("stream_read", call.get()) == GK_OK && call.result == oracle(call.data));
 }
 
 void a_pool_that_fails_is_reported() {
   ReadCall call(1 << 20);
   const gk_parallel failing = failing_pool();
   call.raw.parallel = &failing;
-  CHECK(gk_stream_read(call.get()) == GK_CANCELLED);
+  CHECK(gk_run_kernel("stream_read", call.get()) == GK_CANCELLED);
 }
 
 }  // namespace

@@ -27,7 +27,7 @@
 extern "C" {
 #endif
 
-#define GK_ABI_VERSION 1
+#define GK_ABI_VERSION 2
 #define GK_VERSION_MAJOR 0
 #define GK_VERSION_MINOR 1
 #define GK_VERSION_PATCH 0
@@ -43,7 +43,7 @@ typedef enum gk_status {
   GK_INVALID_ARGUMENT = 1,    /* the call is malformed: counts, shapes, sizes, null pointers */
   GK_UNSUPPORTED = 2,         /* well-formed, but this kernel has no code for the dtype or layout */
   GK_UNSUPPORTED_ISA = 3,     /* the instruction set is unknown, not built in, or not on this CPU */
-  GK_WORKSPACE_TOO_SMALL = 4, /* ask with gk_call.workspace_needed first */
+  GK_WORKSPACE_TOO_SMALL = 4, /* ask with GK_PREPARE first */
   GK_UNKNOWN_KERNEL = 5,      /* gk_find_kernel: no kernel of that name */
   GK_CANCELLED = 6,           /* gk_parallel.run did not run every chunk */
   GK_SYSTEM_ERROR = 7         /* the operating system refused memory or a thread */
@@ -193,6 +193,25 @@ typedef struct gk_parallel {
   int (*run)(void *pool, int64_t count, int64_t grain, gk_body body, void *context);
 } gk_parallel;
 
+/* What a call does. An executor prepares a step once per set of shapes, packs its constants once and
+ * runs it many times; a single call may just run. */
+typedef enum gk_phase {
+  GK_RUN = 0,     /* compute */
+  GK_PREPARE = 1, /* check everything but data, choose an algorithm, fill `prepared`; compute nothing */
+  GK_PACK = 2     /* write the constant inputs into `packed` as the prepared algorithm wants them */
+} gk_phase;
+
+#define GK_STATE_BYTES 1536
+
+/* What GK_PREPARE found out. Plain bytes: may be copied, holds no pointer and needs no release. */
+typedef struct gk_prepared {
+  uint64_t workspace_bytes; /* the run needs this much */
+  uint64_t packed_bytes;    /* the constants take this much once packed; 0: they are read as they are */
+  uint64_t packed_format;   /* packed bytes of the same step and format are interchangeable, whatever the
+                               shapes of its other inputs */
+  uint64_t state[GK_STATE_BYTES / 8]; /* the kernel's own */
+} gk_prepared;
+
 typedef struct gk_call {
   uint32_t abi_version; /* GK_ABI_VERSION */
   uint32_t struct_size; /* sizeof(gk_call) as the caller knows it */
@@ -204,13 +223,18 @@ typedef struct gk_call {
   int32_t attribute_count;
   int32_t isa;               /* gk_isa; GK_ISA_BEST unless a person or a test forces one */
   const gk_tile *tile;       /* null: untuned default */
-  gk_workspace workspace;    /* {null, 0} where the kernel needs none */
+  int32_t phase;             /* gk_phase */
+  uint32_t constant_inputs;  /* bit i: the contents of input i never change. PREPARE and PACK heed it */
+  gk_workspace workspace;    /* RUN: {null, 0} where the kernel needs none */
   const gk_parallel *parallel; /* null: serial */
-  size_t *workspace_needed;  /* non-null: check the call, store the bytes of workspace it would
-                                need, compute nothing, return GK_OK */
+  gk_prepared *prepared;     /* PREPARE writes it, PACK and RUN read it; RUN without it prepares anew */
+  void *packed;              /* PACK writes it, RUN reads it; null where nothing was packed */
 } gk_call;
 
 typedef int (*gk_kernel)(const gk_call *call);
+
+/* Inputs that a caller leaves out have `data` null and ndim -1. While preparing, the data of inputs that
+ * are not constant, and of outputs, may be null as well. */
 
 /* The kernel `name` ("stream_copy") for one level, resolved once so that an executor pays no
  * dispatch per call; the returned function ignores gk_call.isa.
@@ -220,11 +244,8 @@ GK_API int gk_find_kernel(const char *name, int32_t isa, gk_kernel *kernel);
 /* Name of kernel `index`, or null past the last one. */
 GK_API const char *gk_kernel_name(int32_t index);
 
-/* ---- kernels: each file kernels/cpu/<op>.cpp opens with its formula and layout -------------- */
-
-GK_API int gk_fma_peak(const gk_call *call);
-GK_API int gk_stream_copy(const gk_call *call);
-GK_API int gk_stream_read(const gk_call *call);
+/* Run kernel `name` at the level gk_call.isa: gk_find_kernel and the call in one. */
+GK_API int gk_run_kernel(const char *name, const gk_call *call);
 
 /* ---- the machine's ceilings ----------------------------------------------------------------- */
 

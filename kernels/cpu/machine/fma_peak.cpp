@@ -10,8 +10,8 @@
 //
 // As many accumulators as hide the latency of every known core (latency × pipes ≤ 4 × 4), and the
 // steps of one accumulator form a chain, as in a GEMM micro-kernel.
-#include "call.h"
-#include "vector.h"
+#include "cpu/call.h"
+#include "cpu/vector.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -127,10 +127,7 @@ int fma_peak(const gk_call* call) {
   constexpr int64_t kMostRepeats = int64_t{1} << 40;
   const int64_t repeat = int_attribute(call, "repeat", 1);
   if (repeat < 1 || repeat > kMostRepeats) return GK_INVALID_ARGUMENT;
-  if (call->workspace_needed != nullptr) {
-    *call->workspace_needed = 0;
-    return GK_OK;
-  }
+  if (call->phase != GK_RUN) return needs_no_workspace(call);
   if (is_dtype(a, GK_FLOAT, 32)) return run<F32>(call, repeat);
   if (is_dtype(a, GK_FLOAT, 64)) return run<F64>(call, repeat);
 #if defined(GK_HAS_I8_DOT)

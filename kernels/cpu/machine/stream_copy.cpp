@@ -4,8 +4,8 @@
 // outputs  y: as many bytes, row-major and compact, not overlapping x
 // attributes  repeat: passes over the data, at least 1 (default 1)
 // bytes moved: size read + size written, per pass.
-#include "call.h"
-#include "vector.h"
+#include "cpu/call.h"
+#include "cpu/vector.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -13,8 +13,6 @@ namespace GK_LEVEL {
 int stream_copy(const gk_call*);
 
 namespace {
-
-constexpr int64_t kGrainBytes = 64 * 1024;  // a few microseconds: far above the cost of a dispatch
 
 struct Copy {
   const char* from;
@@ -51,10 +49,7 @@ int stream_copy(const gk_call* call) {
   if (size < 0 || compact_bytes(call->outputs[0]) != size) return GK_INVALID_ARGUMENT;
   Copy copy = {bytes_of(call->inputs[0]), bytes_of(call->outputs[0]), int_attribute(call, "repeat", 1)};
   if (copy.repeat < 1) return GK_INVALID_ARGUMENT;
-  if (call->workspace_needed != nullptr) {
-    *call->workspace_needed = 0;
-    return GK_OK;
-  }
+  if (call->phase != GK_RUN) return needs_no_workspace(call);
   return parallel_for(call, size, kGrainBytes, body, &copy);
 }
 

@@ -5,8 +5,8 @@
 // attributes  repeat: passes over the data, at least 1 (default 1)
 // workspace   one cache line per worker, for its share of the fold
 // bytes moved: size read, per pass.
-#include "call.h"
-#include "vector.h"
+#include "cpu/call.h"
+#include "cpu/vector.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -76,8 +76,9 @@ int stream_read(const gk_call* call) {
 
   const int workers = worker_count(call);
   const size_t needed = static_cast<size_t>(workers) * GK_ALIGNMENT;
-  if (call->workspace_needed != nullptr) {
-    *call->workspace_needed = needed;
+  if (call->phase == GK_PREPARE) {
+    if (call->prepared == nullptr) return GK_INVALID_ARGUMENT;
+    *call->prepared = {needed, 0, 0, {}};
     return GK_OK;
   }
   if (call->workspace.data == nullptr || call->workspace.size < needed) return GK_WORKSPACE_TOO_SMALL;
