@@ -115,6 +115,10 @@ class Backend(Protocol):
     def target_kinds(self) -> tuple[str, ...]:
         """Kinds of targets it runs anything on ("cpu", "cuda"); elsewhere it is not even asked for."""
 
+    @property
+    def least_share(self) -> float:
+        """Part of a model's work, between 0 and 1, below which its regions are not worth their borders."""
+
     def availability(self) -> Available | Unavailable:
         """Whether the runtime behind this backend is there; never raises, imports only when asked."""
 

@@ -87,6 +87,7 @@ class RegionBlob:
         folder: the artifact's own path: the only place a loader may read files from.
         device: number of the GPU to run on, where the backend runs on one.
         cuda_graph: record runs on a GPU and launch them as one.
+        isa: instruction set to hold kernels to, by its name; empty takes what the region was built for.
     """
 
     data: memoryview
@@ -97,6 +98,7 @@ class RegionBlob:
     folder: str
     device: int = 0
     cuda_graph: bool = False
+    isa: str = ""
 
 
 class Loader(Protocol):

@@ -20,6 +20,7 @@ from graphopt.cli.output import print_json, table
 @click.option("--fallback", is_flag=True, help="Run on ONNX Runtime where a backend or GPU is missing.")
 @click.option("--device", type=click.IntRange(min=0), default=0, show_default=True, help="Number of the GPU.")
 @click.option("--cuda-graph", is_flag=True, help="Launch the GPU's work as one recorded graph.")
+@click.option("--isa", default="", metavar="NAME", help="Hold graphopt's own kernels to it: avx2, avx512 ...")
 @o.json_option
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def run(
@@ -32,6 +33,7 @@ def run(
     fallback: bool,
     device: int,
     cuda_graph: bool,
+    isa: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -52,6 +54,7 @@ def run(
         repeat=timed,
         device=device,
         cuda_graph=cuda_graph,
+        isa=isa,
     )
     if as_json:
         print_json(done.to_json())

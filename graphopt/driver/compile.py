@@ -101,8 +101,8 @@ class _Compilation:
         # What is cheap to refuse is refused before minutes are spent.
         check_replaceable(Path(os.path.abspath(self.output)))  # noqa: PTH100
         target = find_target(self.options.target)
-        backends = usable_backends(target)
         decisions = recorded_decisions(self.options.replay) if self.options.replay is not None else None
+        backends = _decided(usable_backends(target), decisions, target)
         steps = self._steps(decisions, backends, target)
         threads = self.options.threads or (decisions.threads if decisions else None) or available_threads()
         with self._stage("import"):
@@ -269,6 +269,14 @@ class _Compilation:
     def _measure_progress(self, rounds: int, fraction: float) -> None:
         assert self.options.progress is not None
         self.options.progress(f"measure: {min(fraction, 1):.0%} ({rounds} rounds)")
+
+
+def _decided(backends: list[Backend], decisions: Decisions | None, target: Target) -> list[Backend]:
+    """The backends that may take regions: without those of this CPU that an earlier compile did without."""
+    if decisions is None or decisions.backends is None or target.kind != "cpu":
+        return backends
+    first = next((i for i, b in enumerate(backends) if b.name in decisions.backends), 0)
+    return backends[first:]
 
 
 @contextmanager

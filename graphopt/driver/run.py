@@ -59,6 +59,7 @@ def run(
     repeat: int = 0,
     device: int = 0,
     cuda_graph: bool = False,
+    isa: str = "",
 ) -> RunResult:
     """Run an artifact on the arrays of an ``.npz`` file.
 
@@ -71,6 +72,7 @@ def run(
         repeat: how many more calls to time.
         device: number of the GPU, for an artifact that runs on one.
         cuda_graph: launch the GPU's work as one recorded graph.
+        isa: instruction set to hold graphopt's own kernels to.
 
     Raises:
         ArtifactError, BackendError, FeedError: it cannot be opened, fed or run, or ``outputs`` not written.
@@ -82,7 +84,9 @@ def run(
     from graphopt.runtime.session import load
 
     feeds = load_feeds(inputs) if inputs is not None else {}
-    session = load(artifact, threads=threads, fallback=fallback, device=device, cuda_graph=cuda_graph)
+    session = load(
+        artifact, threads=threads, fallback=fallback, device=device, cuda_graph=cuda_graph, isa=isa
+    )
     results = flatten_outputs(session.run(feeds))
     if outputs is not None:
         save_outputs(outputs, results)

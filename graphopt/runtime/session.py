@@ -48,6 +48,7 @@ class Session:
         fallback: bool = False,
         device: int = 0,
         cuda_graph: bool = False,
+        isa: str = "",
     ) -> None:
         """Open every region of a checked artifact; arguments and errors as for ``load``."""
         manifest = artifact.manifest
@@ -57,7 +58,7 @@ class Session:
         self.threads: int = threads or manifest.threads or available_threads()
         notice = machine_notice(manifest.target)
         self.notices: tuple[str, ...] = (notice,) if notice else ()
-        opener = _Opener(artifact, self.threads, device, cuda_graph)
+        opener = _Opener(artifact, self.threads, device, cuda_graph, isa)
         try:
             executables = opener.regions()
         except BackendError as error:
@@ -105,6 +106,7 @@ def load(
     fallback: bool = False,
     device: int = 0,
     cuda_graph: bool = False,
+    isa: str = "",
 ) -> Session:
     """Open an artifact for running.
 
@@ -117,6 +119,8 @@ def load(
         device: number of the GPU, for an artifact that runs on one.
         cuda_graph: record the GPU's work at the first run of each set of shapes and launch it as one
             from then on; worth it for small models, whose time is mostly launching.
+        isa: instruction set to hold graphopt's own kernels to ("avx2"); empty takes the fastest, or the one
+            the artifact was held to when it was compiled.
 
     Raises:
         ArtifactError: there is no artifact, or it is damaged, foreign or of an unknown version.
@@ -127,7 +131,7 @@ def load(
         artifact = open_artifact(path)
         try:
             session = Session(
-                artifact, threads=threads, fallback=fallback, device=device, cuda_graph=cuda_graph
+                artifact, threads=threads, fallback=fallback, device=device, cuda_graph=cuda_graph, isa=isa
             )
         except GraphoptError:
             if artifact.is_current():
@@ -147,12 +151,14 @@ class _Opener:
         threads: threads one run may use.
         device: number of the GPU.
         cuda_graph: record runs on it.
+        isa: instruction set to hold kernels to.
     """
 
     artifact: Artifact
     threads: int
     device: int
     cuda_graph: bool
+    isa: str
 
     def regions(self) -> list[Executable]:
         """Every region, in running order."""
@@ -182,6 +188,7 @@ class _Opener:
             folder=str(self.artifact.path),
             device=self.device,
             cuda_graph=self.cuda_graph,
+            isa=self.isa,
         )
 
 

@@ -32,6 +32,7 @@ class FakeEngine:
     answer: Available | Unavailable = field(default_factory=lambda: Available("1"))
     name: str = "engine"
     target_kinds: tuple[str, ...] = ("cuda",)
+    least_share = 0.0
     asked: list[list[str]] = field(default_factory=list)
     options: list[BuildOptions] = field(default_factory=list)
 

@@ -31,6 +31,7 @@ class OnnxRuntimeBackend:
 
     name: str = "onnxruntime"
     target_kinds: tuple[str, ...] = ("cpu", "cuda")
+    least_share: float = 0.0
 
     def availability(self) -> Available | Unavailable:
         """Whether the onnxruntime package can be imported."""

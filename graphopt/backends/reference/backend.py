@@ -32,6 +32,7 @@ class ReferenceBackend:
 
     name: str = "reference"
     target_kinds: tuple[str, ...] = ("cpu",)
+    least_share: float = 0.0
 
     def availability(self) -> Available | Unavailable:
         """Whether onnx is installed, which graphopt depends on anyway; it is not imported to find out."""

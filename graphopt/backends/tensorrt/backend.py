@@ -32,6 +32,7 @@ class TensorRTBackend:
 
     name: str = "tensorrt"
     target_kinds: tuple[str, ...] = ("cuda",)
+    least_share: float = 0.0
 
     def availability(self) -> Available | Unavailable:
         """Whether any TensorRT can be imported here."""

@@ -40,12 +40,16 @@ class Settled:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A candidate, or why there is none; ``guilty`` when the pass named itself."""
+    """A candidate, or why there is none; ``guilty`` when the pass named itself.
+
+    ``graph_is_equal`` where the optimised graph was found right: then a backend is to blame.
+    """
 
     candidate: Candidate | None = None
     equality: EqualityReport | None = None
     problem: Exception | None = None
     guilty: str = ""
+    graph_is_equal: bool = False
 
     @property
     def good(self) -> bool:
@@ -75,10 +79,14 @@ def settle(
         mode: ``default`` or ``relaxed``.
         graph_is_equal: the graph these steps make was judged already, before a backend touched it.
 
+    Where the passes are right and what the preferred backend made of them is not, the next backend gets
+    the model.
+
     Raises:
         EqualityError: the model is not equal to itself even with no pass at all.
         BackendError: it cannot be built even with no pass at all.
     """
+    from graphopt.driver.compilation.portfolio import without_preferred
     from graphopt.pipeline.manager import flatten, keep_passes
 
     dropped: list[Dropped] = []
@@ -87,6 +95,13 @@ def settle(
         if attempt.good:
             assert attempt.candidate is not None
             return Settled(attempt.candidate, steps, attempt.equality, tuple(dropped))
+        rest = without_preferred(workshop) if attempt.graph_is_equal and not workshop.strict else None
+        if rest is not None:
+            other = _attempt(rest, steps, oracle, mode, graph_is_equal=True)
+            if other.good:
+                assert other.candidate is not None
+                dropped.append(Dropped(f"backend {workshop.backends[0].name}", attempt.reason))
+                return Settled(other.candidate, steps, other.equality, tuple(dropped))
         names = tuple(dict.fromkeys(p.name() for p in flatten(steps)))
         culprit = _culprit(workshop, steps, names, oracle, mode, attempt)
         dropped.append(culprit)
@@ -152,19 +167,21 @@ def _attempt(
     undo a mistake (ONNX Runtime takes a cut √2 for GELU's and computes with the right one), and the
     graph must be right for whoever runs it next.
     """
+    judged = graph_is_equal
     try:
         optimized = workshop.optimise(steps)
         if oracle is not None and not graph_is_equal:
             graph = oracle.judge(workshop.make_runner(optimized.model), mode)
             if not graph.equal:
                 return _Attempt(equality=graph)
+            judged = True
         candidate = workshop.build(optimized)
-        return _Attempt(candidate, judge_candidate(workshop, candidate, oracle, mode))
+        return _Attempt(candidate, judge_candidate(workshop, candidate, oracle, mode), graph_is_equal=judged)
     except PassError as error:
         return _Attempt(problem=error, guilty=error.pass_name)
     except BackendError as error:
         # A rewrite the backend does not take is as wrong as one that changes the answer.
-        return _Attempt(problem=error)
+        return _Attempt(problem=error, graph_is_equal=judged)
 
 
 def judge_candidate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,11 +89,28 @@ class Raced:
 
 
 def no_slower(workshop: Workshop, settled: Settled, oracle: Oracle | None, mode: str, race: Race) -> Raced:
-    """Race the candidate; if it lost, try it without each pass in turn, and at worst ship the input."""
-    comparison = race.run({OPTIMISED: settled.candidate})
-    ratio = comparison.ratio(OPTIMISED)
+    """Race the candidate; if it lost, try it without each pass in turn, and at worst ship the input.
+
+    A candidate on a preferred backend also races the same model without that backend.
+    """
+    from graphopt.driver.compilation.portfolio import fallback_alone, without_preferred
+
+    rivals = {OPTIMISED: settled}
+    other = fallback_alone(workshop, settled, oracle, mode)
+    if other is not None:
+        rivals[f"{other[0]} alone"] = other[1]
+    comparison = race.run({name: rival.candidate for name, rival in rivals.items()})
+    name = _winner(comparison, rivals)
+    sentence = _sentence(comparison.ratio(name), comparison, [rival for rival in rivals if rival != name])
+    if name != OPTIMISED:
+        preferred = workshop.backends[0].name
+        ratio = comparison.ratio(OPTIMISED, over=name)
+        lost = Dropped(f"backend {preferred}", f"the model was {1 / ratio.median:.2f}x slower with it")
+        settled = replace(rivals[name], dropped=(*settled.dropped, lost))
+        workshop = without_preferred(workshop) or workshop
+    ratio = comparison.ratio(name)
     if not _lost(ratio):
-        return _raced(settled, comparison, OPTIMISED, "optimised", _sentence(ratio))
+        return _raced(settled, comparison, name, "optimised", sentence)
     variants = _without_each(workshop, settled, oracle, mode)
     if variants:
         again = race.run({name: variant.candidate for name, variant in variants.items()})
@@ -105,7 +122,16 @@ def no_slower(workshop: Workshop, settled: Settled, oracle: Oracle | None, mode:
     untouched = settle(workshop, (), oracle, mode)
     reason = f"the optimised model was {1 / ratio.median:.2f}x slower (noise {ratio.noise:.1%})"
     kept = replace(untouched, dropped=settled.dropped)
-    return _raced(kept, comparison, OPTIMISED, "input", reason)
+    return _raced(kept, comparison, name, "input", reason)
+
+
+def _winner(comparison: Comparison, rivals: Mapping[str, Settled]) -> str:
+    """The rival to ship: the candidate, unless another is faster by measure."""
+    best = OPTIMISED
+    for name in rivals:
+        if name != best and comparison.ratio(name, over=best).verdict == "faster":
+            best = name
+    return best
 
 
 def ablate(
@@ -147,9 +173,10 @@ def _lost(ratio: Ratio) -> bool:
     return ratio.verdict == "slower" or (ratio.noise > _INCONCLUSIVE and far_slower)
 
 
-def _sentence(ratio: Ratio) -> str:
+def _sentence(ratio: Ratio, comparison: Comparison | None = None, others: Sequence[str] = ()) -> str:
     if ratio.verdict == "faster":
-        return f"{ratio.median:.3f}x the speed of the input"
+        beside = [f"{name} {comparison.ratio(name).median:.3f}x" for name in others] if comparison else []
+        return f"{ratio.median:.3f}x the speed of the input" + (f" ({', '.join(beside)})" if beside else "")
     if ratio.noise > _INCONCLUSIVE:
         return (
             f"not told apart from the input: this machine is too busy to measure on (noise {ratio.noise:.0%})"

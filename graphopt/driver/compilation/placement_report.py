@@ -20,8 +20,8 @@ def placement_rows(
 ) -> tuple[dict[str, Any], ...]:
     """One row per backend, with the FLOPs of the sized model: placing itself sees symbolic shapes.
 
-    Where engines are built each row also has its ``share`` of all FLOPs, and of the nodes that fell back
-    ``sources``: the person's own nodes they stand for, and their ``operators``.
+    Where there is more than one row, or engines are built, each row also has its ``share`` of all FLOPs, and
+    of the nodes that fell back ``sources``: the person's own nodes they stand for, and their ``operators``.
 
     Args:
         placement: of the optimised model.
@@ -33,7 +33,7 @@ def placement_rows(
     flops = _flops(placement, _placed_sized(placement, workshop, sized, dims))
     for row in rows:
         row["flops"] = flops.get(row["backend"])
-    if workshop.builds_engines:
+    if _is_divided(placement, workshop):
         total = sum(flops.values())
         for row in rows:
             row["share"] = flops.get(row["backend"], 0) / total if total else None
@@ -58,6 +58,10 @@ def engine_rows(regions: Sequence[BuiltRegion]) -> tuple[dict[str, Any], ...]:
     )
 
 
+def _is_divided(placement: Placement, workshop: Workshop) -> bool:
+    return workshop.builds_engines or len(placement.rows) > 1
+
+
 def _placed_sized(
     placement: Placement, workshop: Workshop, sized: ir.Model, dims: Mapping[str, Sequence[int]]
 ) -> ir.Model:
@@ -65,7 +69,7 @@ def _placed_sized(
     from graphopt.driver.shapes import with_sizes
     from graphopt.errors import GraphoptError
 
-    if not workshop.builds_engines or len(placement.model.graph) == len(sized.graph):
+    if not _is_divided(placement, workshop) or len(placement.model.graph) == len(sized.graph):
         return sized
     try:
         return with_sizes(placement.model, dims)

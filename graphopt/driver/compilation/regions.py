@@ -99,6 +99,8 @@ class RegionBuilder:
             placement = self._placer.place(self._refusals.reasons, self._empty)
             if len(placement.regions) < 2:
                 return placement
+            if self._too_small(placement):
+                continue
             found = islands(placement, self._placer, self._node_flops())
             if not found:
                 return placement
@@ -107,11 +109,27 @@ class RegionBuilder:
                 why = f"an island of {count} between other regions: moving its data would cost more"
                 self._refusals.give(region.nodes, region.backend, why)
 
+    def _too_small(self, placement: Placement) -> bool:
+        """Give the nodes of a backend that got too little of the model to the next; whether there was one."""
+        from graphopt.placement.shares import share_of
+
+        for backend in self._backends.values():
+            own = [region for region in placement.regions if region.backend == backend.name]
+            if backend.name == self._last or not own or backend.least_share <= 0:
+                continue
+            share = share_of(backend.name, placement, self._node_flops())
+            if share < backend.least_share:
+                why = f"it would run {share:.0%} of the work: the borders would cost more than it gains"
+                for region in own:
+                    self._refusals.give(region.nodes, backend.name, why)
+                return True
+        return False
+
     def _node_flops(self) -> Mapping[ir.Node, int | None]:
-        from graphopt.ir.analyses.flops import model_flops
+        from graphopt.placement.shares import usual_flops
 
         if self._flops is None:
-            self._flops = model_flops(self._placer.model).per_node
+            self._flops = usual_flops(self._placer.model)
         return self._flops
 
     def _try(self, region: Region) -> bool:

@@ -23,6 +23,7 @@ class Decisions:
         threads: it compiled for.
         source_sha256: of the model it compiled.
         precision: what its report says about a lower precision, or None.
+        backends: that run its regions; None where it does not say.
     """
 
     origin: str
@@ -32,6 +33,7 @@ class Decisions:
     threads: int | None
     source_sha256: str
     precision: dict[str, Any] | None = None
+    backends: tuple[str, ...] | None = None
 
 
 def recorded_decisions(path: str | os.PathLike[str]) -> Decisions:
@@ -59,4 +61,5 @@ def recorded_decisions(path: str | os.PathLike[str]) -> Decisions:
         threads=manifest.threads,
         source_sha256=report.source.sha256,
         precision=report.precision,
+        backends=tuple(dict.fromkeys(region.backend for region in manifest.regions)),
     )
