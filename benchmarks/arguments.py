@@ -5,24 +5,24 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from benchmarks.zoo.fetch import FetchError, expand
+from benchmarks.workloads import GROUPS, WORKLOADS, expand_workloads
 
 
 def check_names(
     parser: argparse.ArgumentParser, options: argparse.Namespace, engines: Sequence[str], known: str
 ) -> None:
-    """Expand ``options.models`` in place; end with a message where a model or an engine is unknown.
+    """Expand ``options.models`` in place; end with a message where a workload or an engine is unknown.
 
     Args:
         parser: that made ``options``; it ends the program.
-        options: with ``models``, names of models or tiers, and ``engines``, names or None.
+        options: with ``models``, names of workloads or groups, and ``engines``, names or None.
         engines: every name there is.
         known: the same, as a sentence says it.
     """
     try:
-        options.models = list(expand(options.models))
-    except FetchError as error:
-        parser.error(str(error))
+        options.models = expand_workloads(options.models)
+    except KeyError as error:
+        parser.error(f"no model is called {error}; there are {', '.join((*GROUPS, *WORKLOADS))}")
     unknown = set(options.engines or ()) - set(engines)
     if unknown:
         parser.error(f"no engine is called {', '.join(sorted(unknown))}; there are {known}")

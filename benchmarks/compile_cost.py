@@ -46,14 +46,23 @@ class CompileCost:
         return asdict(self)
 
 
-def compile_in_process(model: Path, output: Path, *, measure: bool, threads: int) -> CompileCost:
+def compile_in_process(
+    model: Path, output: Path, *, measure: bool, threads: int, workload: str = ""
+) -> CompileCost:
     """Compile ``model`` at -O2 in a fresh process.
+
+    Args:
+        model: the file.
+        output: the artifact.
+        measure: race it against the input, as a compile does by itself.
+        threads: of the artifact.
+        workload: whose inputs and constants are given; empty gives none.
 
     Raises:
         BackendError: it failed, with the last line it printed.
     """
     command = [sys.executable, "-m", "benchmarks.compile_cost", str(model), str(output)]
-    command += ["measure" if measure else "no-measure", str(threads)]
+    command += ["measure" if measure else "no-measure", str(threads), workload]
     began = time.perf_counter()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
@@ -89,12 +98,19 @@ def model_bytes(model: Path) -> int:
     return total + sum((model.parent / file).stat().st_size for file in files)
 
 
-def _child(model: str, output: str, measure: str, threads: str) -> None:
+def _child(model: str, output: str, measure: str, threads: str, workload: str) -> None:
     import graphopt
     from graphopt.measure.memory import peak_rss_bytes
 
+    options: dict[str, Any] = {}
+    if workload:
+        from benchmarks.workloads import WORKLOADS
+
+        options = WORKLOADS[workload].compile_options()
     began = time.perf_counter()
-    done = graphopt.compile(model, output=output, level=2, measure=measure == "measure", threads=int(threads))
+    done = graphopt.compile(
+        model, output=output, level=2, measure=measure == "measure", threads=int(threads), **options
+    )
     seconds = time.perf_counter() - began
     report = {
         "shipped": done.report.measurement.shipped,

@@ -29,6 +29,7 @@ class Case:
         model: the ONNX file as it came.
         artifact: what graphopt made of it, None when that failed.
         feeds: ``.npz`` file.
+        artifact_feeds: the same without the inputs that graphopt was told the value of.
         threads: every engine gets as many.
         scratch: folder for files an engine needs.
     """
@@ -37,6 +38,7 @@ class Case:
     model: Path
     artifact: Path | None
     feeds: Path
+    artifact_feeds: Path
     threads: int
     scratch: Path
 
@@ -92,7 +94,7 @@ def openvino(path: str, feeds: str, threads: int, precision: str = "") -> Callab
 def _graphopt(case: Case) -> Engine:
     if case.artifact is None:
         raise BackendError("the model could not be compiled")
-    return artifact_engine("graphopt", case.artifact, case.feeds, case.threads)
+    return artifact_engine("graphopt", case.artifact, case.artifact_feeds, case.threads)
 
 
 def _onnxruntime(case: Case) -> Engine:

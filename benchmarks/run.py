@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from rich.console import Console
 
 from benchmarks import table
 from benchmarks.arguments import check_names
+from benchmarks.claims import claims, print_claims
 from benchmarks.compile_cost import compile_in_process
 from benchmarks.engines import BASELINE, INSTALL, PEERS, Case, Peer
 from benchmarks.machine import machine, machine_words, slug, versions
-from benchmarks.zoo.feeds import feeds
-from benchmarks.zoo.fetch import FetchError, fetch
+from benchmarks.roof import roof
+from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.zoo.fetch import FetchError
 from graphopt.equality.feedfile import save_feeds
 from graphopt.errors import GraphoptError
 from graphopt.measure.compare import compare
@@ -62,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 row = _model_row(console, name, peers, threads, options, Path(scratch))
             result["models"].append(row)
             result["means"] = _means(result["models"], names)
+            result["claims"] = claims(result["models"])
             _write(path, result)
             _print_row(console, row)
     except KeyboardInterrupt:
@@ -72,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     table.print_rows(console, rows, names, BASELINE)
     table.print_means(console, result.get("means", {}))
+    print_claims(console, result.get("claims", {}))
     table.print_shipped(console, rows)
     table.print_costs(console, rows, names)
     table.print_failures(console, rows)
@@ -91,7 +96,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     known = ",".join(peer.name for peer in PEERS)
     parser.add_argument(
-        "--models", type=_names, default=["shared"], help="names or sets, with commas (shared)"
+        "--models", type=_names, default=["default"], help="names or groups, with commas (default)"
     )
     parser.add_argument("--engines", type=_names, default=None, help=f"some of {known} (all)")
     parser.add_argument("--budget", type=float, default=20.0, help="seconds of measuring per model (20)")
@@ -166,17 +171,22 @@ def _model_row(
     """Everything about one model; what fails is a reason and not an exception."""
     row: dict[str, Any] = {"model": name, "engines": {}, "ratios": {}, "failed": {}, "noise": None}
     with console.status(name) as status:
+        workload = WORKLOADS[name]
         try:
-            model = fetch(name)
+            model = workload.file(scratch)
         except FetchError as error:
             return row | {"failed": {"model": str(error)}}
-        file = scratch / "feeds.npz"
-        save_feeds(file, feeds(name, options.seed))
+        file, own = scratch / "feeds.npz", scratch / "artifact_feeds.npz"
+        arrays = workload.feeds(options.seed)
+        save_feeds(file, arrays)
+        save_feeds(own, {key: array for key, array in arrays.items() if key not in workload.constants})
+        row |= {"float32": workload.is_float32, "variant": workload.name != workload.model}
+        row["roof"] = roof(model, arrays, threads)
         artifact = None
         if any(peer.name == "graphopt" for peer in peers):
             status.update(f"{name}: compiling")
-            artifact = _compile(row, model, scratch, threads, measured=not options.no_measure)
-        case = Case(name, model, artifact, file, threads, scratch)
+            artifact = _compile(row, workload, model, scratch, threads, measured=not options.no_measure)
+        case = Case(name, model, artifact, file, own, threads, scratch)
         engines = []
         for peer in peers:
             status.update(f"{name}: preparing {peer.name}")
@@ -187,14 +197,17 @@ def _model_row(
     return row
 
 
-def _compile(row: dict[str, Any], model: Path, scratch: Path, threads: int, *, measured: bool) -> Path | None:
+def _compile(
+    row: dict[str, Any], workload: Workload, model: Path, scratch: Path, threads: int, *, measured: bool
+) -> Path | None:
     """Compile without measuring for the cost, and as users do for the artifact that is timed."""
     quick, full = scratch / "quick.gopt", scratch / "full.gopt"
+    compile_ = partial(compile_in_process, model, threads=threads, workload=workload.name)
     try:
-        row["compile"] = compile_in_process(model, quick, measure=False, threads=threads).to_json()
+        row["compile"] = compile_(quick, measure=False).to_json()
         if not measured:
             return quick
-        row["compile_measured"] = compile_in_process(model, full, measure=True, threads=threads).to_json()
+        row["compile_measured"] = compile_(full, measure=True).to_json()
     except GraphoptError as error:
         row["failed"]["graphopt"] = str(error)
         return None

@@ -6,13 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.zoo.catalog import ENTRIES
-from benchmarks.zoo.entry import Feed
+from benchmarks.zoo.entry import Entry, Feed
 
 
 def feeds(name: str, seed: int = 0) -> dict[str, npt.NDArray[np.generic]]:
     """One array per input of model ``name``, reproducible from ``seed``; raises KeyError for others."""
+    return feeds_of(ENTRIES[name], seed)
+
+
+def feeds_of(entry: Entry, seed: int = 0) -> dict[str, npt.NDArray[np.generic]]:
+    """One array per input of a model, as its record says."""
     rng = np.random.default_rng(seed)
-    return {feed.name: _array(feed, rng) for feed in ENTRIES[name].feeds}
+    return {feed.name: _array(feed, rng) for feed in entry.feeds}
 
 
 def _array(feed: Feed, rng: np.random.Generator) -> npt.NDArray[np.generic]:

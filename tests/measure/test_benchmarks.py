@@ -122,7 +122,7 @@ def test_a_tool_that_cannot_take_a_file_fails_with_its_reason(tool, tmp_path):
     pytest.importorskip(tool, reason=f"{tool} is a peer: pip install 'graphopt[bench]'")
     damaged = tmp_path / "m.onnx"
     damaged.write_bytes(b"\x08\x07 no model")
-    case = engines.Case("m", damaged, None, tmp_path / "f.npz", 1, tmp_path)
+    case = engines.Case("m", damaged, None, tmp_path / "f.npz", tmp_path / "f.npz", 1, tmp_path)
     found = next(peer for peer in engines.PEERS if peer.name == tool)
     with pytest.raises(BackendError, match=f"{tool} failed: "):
         found.prepare(case)
