@@ -46,8 +46,10 @@ def write_seeded(model: Path, target: Path, seed: int = 0) -> None:
     graph.node.extend(kept)
     read = {name for node in kept for name in node.input}
     others = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
+    inputs = [value for value in graph.input if value.name in read - {t.name for t in others}]
+    del graph.initializer[:], graph.input[:]
     graph.initializer.extend(others)
+    graph.input.extend(inputs)
     graph.initializer.extend(made)
     onnx.save(proto, target)
 
