@@ -12,6 +12,9 @@ from onnx import numpy_helper
 _NEUTRAL = {1: 1.0, 2: 0.0, 3: 0.0, 4: 1.0}
 """Operand of BatchNormalization → the value with which it changes nothing: scale, bias, mean, variance."""
 
+_RESIDUAL = 0.5
+"""Scale of what is added to a residual stream: with 1 its variance doubles at every block."""
+
 
 def write_seeded(model: Path, target: Path, seed: int = 0) -> None:
     """Write a copy of a light model with He-normal weights, in which no branch is dead or constant.
@@ -28,12 +31,13 @@ def write_seeded(model: Path, target: Path, seed: int = 0) -> None:
     graph = proto.graph
     shapes = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     rng = np.random.default_rng(seed)
-    neutral = {
-        node.input[position]: value
-        for node in graph.node
-        if node.op_type == "BatchNormalization"
-        for position, value in _NEUTRAL.items()
-    }
+    summed = {name for node in graph.node if node.op_type == "Sum" for name in node.input}
+    neutral: dict[str, float] = {}
+    for node in graph.node:
+        if node.op_type == "BatchNormalization":
+            neutral |= {node.input[position]: value for position, value in _NEUTRAL.items()}
+            if node.output[0] in summed:
+                neutral[node.input[1]] = _RESIDUAL
     made, kept = [], []
     for node in graph.node:
         if node.op_type != "ConstantOfShape" or node.input[0] not in shapes:
