@@ -1,0 +1,385 @@
+// conv against plain loops in double: every algorithm on every level, around the edges of its tiles.
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "check.h"
+
+namespace {
+
+enum Opcode {
+#define GK_OPCODE(number, name, arity) k_##name = number,
+#include "cpu/lib/opcodes.def"
+#undef GK_OPCODE
+};
+
+struct Conv {
+  std::vector<int64_t> x = {}, w = {}, y = {};  // [N, spatial…, C], [M, C/group, kernel…]; y is computed
+  std::vector<int64_t> strides = {}, dilations = {}, pads = {};
+  int64_t group = 1;
+  std::string auto_pad = "NOTSET";
+  bool bias = true;
+};
+
+int64_t product(const std::vector<int64_t>& dims) {
+  int64_t count = 1;
+  for (const int64_t dim : dims) count *= dim;
+  return count;
+}
+
+void append(std::string* text, const char* name, const std::vector<int64_t>& numbers) {
+  text->append(name);
+  for (const int64_t number : numbers) text->append(" ").append(std::to_string(number));
+}
+
+std::string text(const Conv& conv) {
+  std::string text;
+  append(&text, "x", conv.x);
+  append(&text, ", w", conv.w);
+  append(&text, ", strides", conv.strides);
+  append(&text, ", dilations", conv.dilations);
+  append(&text, ", pads", conv.pads);
+  append(&text, ", group", {conv.group});
+  return text;
+}
+
+// Small numbers without a pattern.
+std::vector<float> noise(int64_t count, uint32_t seed) {
+  std::vector<float> values(static_cast<size_t>(count));
+  uint32_t state = seed * 2654435761u + 1;
+  for (float& value : values) {
+    state = state * 1664525u + 1013904223u;
+    value = static_cast<float>(static_cast<int32_t>(state >> 8) - (1 << 23)) / static_cast<float>(1 << 23);
+  }
+  return values;
+}
+
+// The attributes for three spatial axes, and y's dims.
+struct Axes {
+  int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
+};
+
+Axes resolve(Conv* conv) {
+  Axes axes = {};
+  const size_t spatial = conv->x.size() - 2;
+  conv->y = {conv->x[0]};
+  for (size_t i = 0; i < 3; ++i) {
+    axes.in[i] = axes.out[i] = axes.kernel[i] = axes.stride[i] = axes.dilation[i] = 1;
+  }
+  for (size_t i = 0; i < spatial; ++i) {
+    const size_t at = 3 - spatial + i;
+    axes.in[at] = conv->x[i + 1];
+    axes.kernel[at] = conv->w[i + 2];
+    if (!conv->strides.empty()) axes.stride[at] = conv->strides[i];
+    if (!conv->dilations.empty()) axes.dilation[at] = conv->dilations[i];
+    const int64_t span = (axes.kernel[at] - 1) * axes.dilation[at] + 1;
+    int64_t begin = conv->pads.empty() ? 0 : conv->pads[i], end = conv->pads.empty() ? 0 : conv->pads[i + spatial];
+    if (conv->auto_pad == "VALID") begin = end = 0;
+    if (conv->auto_pad == "SAME_UPPER" || conv->auto_pad == "SAME_LOWER") {
+      const int64_t out = (axes.in[at] + axes.stride[at] - 1) / axes.stride[at];
+      const int64_t total = std::max<int64_t>(0, (out - 1) * axes.stride[at] + span - axes.in[at]);
+      begin = conv->auto_pad == "SAME_UPPER" ? total / 2 : total - total / 2;
+      end = total - begin;
+    }
+    axes.pad[at] = begin;
+    axes.out[at] = (axes.in[at] + begin + end - span) / axes.stride[at] + 1;
+    conv->y.push_back(axes.out[at]);
+  }
+  conv->y.push_back(conv->w[0]);
+  return axes;
+}
+
+// The sums in double, and what rounding may make of each: sums of magnitudes times their number of terms.
+void oracle(const Conv& conv, const Axes& a, const std::vector<float>& x, const std::vector<float>& w,
+            const std::vector<float>& bias, std::vector<double>* sums, std::vector<double>* slack) {
+  const int64_t channels = conv.x.back(), filters = conv.w[0], per_group = conv.w[1];
+  for (int64_t n = 0; n < conv.x[0]; ++n) {
+    for (int64_t o = 0; o < a.out[0] * a.out[1] * a.out[2]; ++o) {
+      const int64_t at[3] = {o / a.out[2] / a.out[1], o / a.out[2] % a.out[1], o % a.out[2]};
+      for (int64_t m = 0; m < filters; ++m) {
+        const int64_t group = m / (filters / conv.group);
+        double sum = bias.empty() ? 0.0 : static_cast<double>(bias[static_cast<size_t>(m)]), size = std::fabs(sum);
+        for (int64_t k = 0; k < a.kernel[0] * a.kernel[1] * a.kernel[2]; ++k) {
+          const int64_t tap[3] = {k / a.kernel[2] / a.kernel[1], k / a.kernel[2] % a.kernel[1], k % a.kernel[2]};
+          int64_t from = n;
+          bool inside = true;
+          for (int i = 0; i < 3; ++i) {
+            const int64_t position = at[i] * a.stride[i] + tap[i] * a.dilation[i] - a.pad[i];
+            inside = inside && position >= 0 && position < a.in[i];
+            from = from * a.in[i] + position;
+          }
+          for (int64_t c = 0; inside && c < per_group; ++c) {
+            const int64_t weight = (m * per_group + c) * a.kernel[0] * a.kernel[1] * a.kernel[2] + k;
+            const double term = static_cast<double>(x[static_cast<size_t>(from * channels + group * per_group + c)]) *
+                                static_cast<double>(w[static_cast<size_t>(weight)]);
+            sum += term;
+            size += std::fabs(term);
+          }
+        }
+        const int64_t terms = per_group * a.kernel[0] * a.kernel[1] * a.kernel[2] + 2;
+        sums->push_back(sum);
+        slack->push_back(2.0 * static_cast<double>(terms) * size * std::numeric_limits<float>::epsilon() / 2);
+      }
+    }
+  }
+}
+
+gk_tensor tensor(std::vector<float>* data, std::vector<int64_t>* dims) {
+  return {data->data(), {GK_CPU, 0}, static_cast<int32_t>(dims->size()), kF32, dims->data(), nullptr, 0};
+}
+
+void set_ints(Call* call, const char* name, const std::vector<int64_t>& values) {
+  if (values.empty()) return;
+  gk_attribute attribute = {name, GK_ATTRIBUTE_INTS, static_cast<int32_t>(values.size()), {0}};
+  attribute.value.ints = values.data();
+  call->attributes.push_back(attribute);
+}
+
+// An epilogue: its program and the extra operands it reads.
+struct Tail {
+  std::vector<int64_t> program = {};
+  std::vector<double> constants = {};
+  int64_t result = 0;
+  std::vector<std::vector<int64_t>> dims = {};
+};
+
+// What a person does with the result to know what the epilogue should give; operand index → value there.
+typedef double (*TailOracle)(double x, const std::vector<double>& operands);
+
+class Case {
+ public:
+  explicit Case(Conv conv, Tail tail = {}, TailOracle tail_oracle = nullptr)
+      : conv_(std::move(conv)), tail_(std::move(tail)), tail_oracle_(tail_oracle) {
+    axes_ = resolve(&conv_);
+    x_ = noise(product(conv_.x), 1);
+    w_ = noise(product(conv_.w), 2);
+    if (conv_.bias) bias_ = noise(conv_.w[0], 3);
+    for (const auto& dims : tail_.dims) operands_.push_back(noise(product(dims), 4 + static_cast<uint32_t>(operands_.size())));
+  }
+
+  std::vector<float>& x() { return x_; }
+  std::vector<float>& w() { return w_; }
+
+  void check() {
+    std::vector<double> want, slack;
+    oracle(conv_, axes_, x_, w_, bias_, &want, &slack);
+    for (const int32_t isa : supported_levels()) {
+      const std::string context = std::string(gk_isa_name(isa)) + " " + text(conv_);
+      const std::vector<float> serial = run(isa, true, nullptr);
+      for (size_t i = 0; i < serial.size(); ++i) {
+        const double expected = tail_oracle_ == nullptr ? want[i] : tail_oracle_(want[i], operands_at(i));
+        const double got = static_cast<double>(serial[i]);
+        const bool fits = std::isnan(expected) ? std::isnan(got)
+                                               : got == expected || std::fabs(got - expected) <= slack[i] * (tail_oracle_ ? 3 : 1);
+        if (fits) continue;
+        CHECK_WITH(fits, context + ": element " + std::to_string(i) + " is " + std::to_string(got) + ", not " +
+                             std::to_string(expected));
+        break;
+      }
+      ReversedPool pool;
+      CHECK_WITH(same(serial, run(isa, true, &pool.raw)), context + ": threads change the bits");
+      CHECK_WITH(same(serial, run(isa, false, nullptr)), context + ": packing in the run changes the bits");
+    }
+  }
+
+  // Prepared, packed if W is constant, run; guards around Y.
+  std::vector<float> run(int32_t isa, bool constant, const gk_parallel* parallel) {
+    std::vector<float> y(static_cast<size_t>(product(conv_.y)) + 2, kGuard);
+    Call call = this->call(&y);
+    call.raw.isa = isa;
+    call.raw.parallel = parallel;
+    call.raw.constant_inputs = constant ? 0x6u : 0u;
+    gk_prepared prepared = {};
+    call.raw.prepared = &prepared;
+    call.raw.phase = GK_PREPARE;
+    const std::string context = std::string(gk_isa_name(isa)) + " " + text(conv_);
+    CHECK_WITH(gk_run_kernel("conv", call.get()) == GK_OK, context);
+    std::vector<char> packed(prepared.packed_bytes + 64), workspace(prepared.workspace_bytes + 1, '\x5a');
+    if (prepared.packed_bytes != 0) {
+      call.raw.packed = reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(packed.data()) + 63) / 64 * 64);
+      call.raw.phase = GK_PACK;
+      CHECK_WITH(gk_run_kernel("conv", call.get()) == GK_OK, context);
+    }
+    call.raw.phase = GK_RUN;
+    if (prepared.workspace_bytes != 0) {
+      CHECK_WITH(gk_run_kernel("conv", call.get()) == GK_WORKSPACE_TOO_SMALL, context);
+    }
+    call.raw.workspace = {workspace.data(), prepared.workspace_bytes};
+    CHECK_WITH(gk_run_kernel("conv", call.get()) == GK_OK, context);
+    CHECK_WITH(workspace.back() == '\x5a', context);
+    CHECK_WITH(y.front() == kGuard && y.back() == kGuard, context);
+    return std::vector<float>(y.begin() + 1, y.end() - 1);
+  }
+
+  Call call(std::vector<float>* y) {
+    Call call;
+    call.inputs = {tensor(&x_, &conv_.x), tensor(&w_, &conv_.w), scalar(nullptr, kF32)};
+    call.inputs[2].ndim = -1;
+    if (conv_.bias) call.inputs[2] = vector_of(bias_.data(), kF32, &conv_.w[0]);
+    call.outputs = {tensor(y, &conv_.y)};
+    call.outputs[0].byte_offset = 4;
+    set_ints(&call, "strides", conv_.strides);
+    set_ints(&call, "dilations", conv_.dilations);
+    set_ints(&call, "pads", conv_.pads);
+    call.set("group", conv_.group);
+    gk_attribute pad = {"auto_pad", GK_ATTRIBUTE_STRING, static_cast<int32_t>(conv_.auto_pad.size()), {0}};
+    pad.value.s = conv_.auto_pad.c_str();
+    call.attributes.push_back(pad);
+    if (!tail_.program.empty()) {
+      set_ints(&call, "epilogue", tail_.program);
+      gk_attribute constants = {"epilogue_constants", GK_ATTRIBUTE_FLOATS, static_cast<int32_t>(tail_.constants.size()), {0}};
+      constants.value.floats = tail_.constants.data();
+      call.attributes.push_back(constants);
+      call.set("epilogue_result", tail_.result);
+      call.set("epilogue_first", 3);
+      for (size_t i = 0; i < operands_.size(); ++i) call.inputs.push_back(tensor(&operands_[i], &tail_.dims[i]));
+    }
+    return call;
+  }
+
+ private:
+  static constexpr float kGuard = -77.0f;
+
+  static bool same(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+  }
+
+  // The extra operands at a (flat) element of Y, broadcast from the back.
+  std::vector<double> operands_at(size_t element) const {
+    std::vector<double> values;
+    for (size_t i = 0; i < operands_.size(); ++i) {
+      const auto& dims = tail_.dims[i];
+      size_t rest = element, from = 0, stride = 1;
+      for (size_t back = 1; back <= conv_.y.size(); ++back) {
+        const size_t dim = static_cast<size_t>(conv_.y[conv_.y.size() - back]), at = rest % dim;
+        rest /= dim;
+        if (back > dims.size()) continue;
+        const size_t own = static_cast<size_t>(dims[dims.size() - back]);
+        if (own > 1) from += at * stride;
+        stride *= own;
+      }
+      values.push_back(static_cast<double>(operands_[i][from]));
+    }
+    return values;
+  }
+
+  Conv conv_;
+  Tail tail_;
+  TailOracle tail_oracle_;
+  Axes axes_ = {};
+  std::vector<float> x_, w_, bias_;
+  std::vector<std::vector<float>> operands_;
+};
+
+constexpr int64_t kFloat = 1;  // ONNX's number of float32
+
+void shapes() {
+  // 1×1, with and without stride, channels around the lanes.
+  for (const int64_t channels : {1, 3, 16, 17, 33}) {
+    for (const int64_t filters : {1, 7, 16, 31, 32, 33, 65}) {
+      Case({.x = {1, 5, 3, channels}, .w = {filters, channels, 1, 1}}).check();
+    }
+  }
+  Case({.x = {2, 7, 5, 8}, .w = {24, 8, 1, 1}, .strides = {2, 3}}).check();
+  Case({.x = {3, 1, 1, 40}, .w = {70, 40, 1, 1}, .bias = false}).check();
+  // Kernels with padding on any side, strides, dilations.
+  Case({.x = {1, 9, 8, 4}, .w = {20, 4, 3, 3}, .pads = {1, 1, 1, 1}}).check();
+  Case({.x = {2, 8, 9, 3}, .w = {16, 3, 3, 3}, .strides = {2, 2}, .pads = {1, 1, 1, 1}}).check();
+  Case({.x = {1, 11, 10, 3}, .w = {9, 3, 5, 4}, .strides = {1, 2}, .pads = {2, 0, 1, 3}}).check();
+  Case({.x = {1, 12, 12, 5}, .w = {6, 5, 3, 3}, .dilations = {2, 3}, .pads = {2, 3, 2, 3}}).check();
+  Case({.x = {1, 4, 4, 2}, .w = {3, 2, 7, 7}, .pads = {3, 3, 3, 3}}).check();
+  Case({.x = {1, 28, 28, 3}, .w = {40, 3, 14, 14}, .strides = {14, 14}, .bias = false}).check();
+  Case({.x = {1, 6, 6, 4}, .w = {5, 4, 3, 3}, .pads = {-1, 0, 1, -2}}).check();
+  Case({.x = {1, 3, 3, 2}, .w = {4, 2, 1, 1}, .pads = {2, 2, 2, 2}}).check();
+  for (const char* auto_pad : {"SAME_UPPER", "SAME_LOWER", "VALID"}) {
+    Case({.x = {1, 7, 8, 3}, .w = {4, 3, 4, 3}, .strides = {2, 3}, .pads = {9, 9, 9, 9}, .auto_pad = auto_pad}).check();
+  }
+  // One and three dimensions.
+  Case({.x = {2, 37, 1}, .w = {13, 1, 16}, .strides = {4}}).check();
+  Case({.x = {1, 23, 9}, .w = {18, 9, 3}, .pads = {1, 1}}).check();
+  Case({.x = {1, 50, 1}, .w = {1, 1, 17}, .strides = {2}, .pads = {8, 8}}).check();
+  Case({.x = {1, 4, 5, 6, 3}, .w = {10, 3, 3, 2, 3}, .strides = {1, 2, 1}, .pads = {1, 0, 1, 1, 1, 1}}).check();
+  // An axis of one behind the one that is long.
+  Case({.x = {1, 40, 1, 12}, .w = {20, 12, 5, 1}}).check();
+  // Groups: depthwise, with a multiplier, narrow, wide.
+  Case({.x = {1, 6, 7, 19}, .w = {19, 1, 3, 3}, .pads = {1, 1, 1, 1}, .group = 19}).check();
+  Case({.x = {2, 6, 7, 5}, .w = {15, 1, 3, 2}, .strides = {2, 1}, .group = 5}).check();
+  Case({.x = {1, 5, 6, 8}, .w = {8, 2, 3, 3}, .pads = {1, 1, 1, 1}, .group = 4}).check();
+  Case({.x = {2, 5, 4, 6}, .w = {40, 3, 1, 1}, .group = 2}).check();
+  Case({.x = {1, 30, 10}, .w = {35, 2, 3}, .dilations = {2}, .group = 5}).check();
+}
+
+// More rows than a block, more filters than threads can share evenly.
+void blocks() {
+  Case({.x = {1, 20, 21, 6}, .w = {40, 6, 3, 3}, .pads = {1, 1, 1, 1}}).check();
+  Case({.x = {1, 3, 3, 70}, .w = {100, 70, 3, 3}, .pads = {1, 1, 1, 1}}).check();
+  Case({.x = {1, 1, 1, 300}, .w = {75, 300, 1, 1}}).check();
+}
+
+void epilogues() {
+  const Conv conv = {.x = {2, 6, 5, 7}, .w = {19, 7, 3, 3}, .pads = {1, 1, 1, 1}};
+  Case(conv, {.program = {k_relu, kFloat, 0, 0, -1, -1}}, [](double x, const std::vector<double>&) {
+    return x > 0 ? x : 0.0;
+  }).check();
+  Case(conv, {.program = {k_add, kFloat, 2, 0, 1, -1, k_relu, kFloat, 2, 2, -1, -1}, .result = 2, .dims = {{2, 6, 5, 19}}},
+       [](double x, const std::vector<double>& operands) { return std::fmax(x + operands[0], 0.0); })
+      .check();
+  // One number per channel; per image and channel; per pixel; per line: each is its own way through the epilogue.
+  for (const std::vector<int64_t>& dims :
+       std::vector<std::vector<int64_t>>{{19}, {2, 1, 1, 19}, {2, 6, 5, 1}, {1, 6, 1, 1}, {1}}) {
+    Case(conv, {.program = {k_mul, kFloat, 2, 0, 1, -1}, .result = 2, .dims = {dims}},
+         [](double x, const std::vector<double>& operands) { return x * operands[0]; })
+        .check();
+    Case({.x = {2, 4, 5, 6}, .w = {6, 1, 3, 3}, .group = 6},
+         {.program = {k_mul, kFloat, 2, 0, 1, -1}, .result = 2, .dims = {dims.back() == 19 ? std::vector<int64_t>{2, 1, 1, 6} : std::vector<int64_t>{1}}},
+         [](double x, const std::vector<double>& operands) { return x * operands[0]; })
+        .check();
+  }
+}
+
+void special_values() {
+  Case infinite({.x = {1, 5, 5, 4}, .w = {17, 4, 3, 3}, .pads = {1, 1, 1, 1}});
+  infinite.x()[13] = std::numeric_limits<float>::quiet_NaN();
+  infinite.x()[90] = std::numeric_limits<float>::infinity();
+  infinite.check();
+  // Nothing to do, nothing to read.
+  Case({.x = {0, 5, 5, 4}, .w = {3, 4, 3, 3}}).check();
+  Case({.x = {1, 5, 5, 4}, .w = {0, 4, 3, 3}}).check();
+  Case({.x = {1, 5, 5, 0}, .w = {3, 0, 3, 3}}).check();
+}
+
+void refusals() {
+  const Conv conv = {.x = {1, 5, 5, 4}, .w = {8, 4, 3, 3}};
+  const auto status = [](Conv changed, auto change) {
+    Case subject(std::move(changed));
+    std::vector<float> y(1000);
+    Call call = subject.call(&y);
+    std::vector<char> workspace(1 << 20);
+    call.raw.workspace = {workspace.data(), workspace.size()};
+    change(call);
+    return gk_run_kernel("conv", call.get());
+  };
+  CHECK(status(conv, [](Call&) {}) == GK_OK);
+  CHECK(status(conv, [](Call& call) { call.inputs[0].dtype = kF64; }) == GK_UNSUPPORTED);
+  CHECK(status(conv, [](Call& call) { call.inputs.resize(1); }) == GK_INVALID_ARGUMENT);
+  CHECK(status(conv, [](Call& call) { call.inputs[1].ndim = 3; }) == GK_INVALID_ARGUMENT);
+  CHECK(status(conv, [](Call& call) { call.outputs[0].shape[1] = 4; }) == GK_INVALID_ARGUMENT);
+  CHECK(status(conv, [](Call& call) { call.inputs[0].shape[3] = 5; }) == GK_INVALID_ARGUMENT);
+  CHECK(status(conv, [](Call& call) { call.raw.workspace.size = 8; }) == GK_WORKSPACE_TOO_SMALL);
+  CHECK(status(conv, [](Call& call) {
+          static const int64_t zero[] = {0, 1};
+          gk_attribute strides = {"strides", GK_ATTRIBUTE_INTS, 2, {0}};
+          strides.value.ints = zero;
+          call.attributes.push_back(strides);
+        }) == GK_INVALID_ARGUMENT);
+}
+
+}  // namespace
+
+void test_conv() {
+  shapes();
+  blocks();
+  epilogues();
+  special_values();
+  refusals();
+}
