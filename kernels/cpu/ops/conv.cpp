@@ -5,12 +5,13 @@
 #include "cpu/lib/conv_depthwise.h"
 #include "cpu/lib/conv_indirect.h"
 #include "cpu/lib/conv_shape.h"
+#include "cpu/lib/conv_winograd.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
 namespace {
 
-enum Algorithm : int32_t { kEmpty, kDepthwise, kIndirect };
+enum Algorithm : int32_t { kEmpty, kDepthwise, kIndirect, kWinograd };
 
 struct State {
   ConvShape shape;
@@ -22,6 +23,7 @@ struct State {
   int64_t packed_at;     // so many bytes from its start
   DepthwisePlan depthwise;
   IndirectPlan indirect;
+  WinogradPlan winograd;
 };
 
 constexpr int64_t kAlign = GK_ALIGNMENT;
@@ -44,10 +46,10 @@ DepthwiseShape depthwise_shape(const ConvShape& shape) {
   return result;
 }
 
-Algorithm choose(const ConvShape& s) {
+Algorithm choose(const gk_call* call, const ConvShape& s) {
   if (s.is_empty()) return kEmpty;
   if (s.group > 1 && s.group == s.channels && s.in[0] * s.in[1] * s.in[2] > 0) return kDepthwise;
-  return kIndirect;
+  return winograd_pays(call, s) ? kWinograd : kIndirect;
 }
 
 int prepare_epilogue_of(const gk_call* call, State* state) {
@@ -68,13 +70,17 @@ int prepare(const gk_call* call, State* state, gk_prepared* prepared) {
   int status = read_conv_shape(call, &state->shape);
   if (status != GK_OK) return status;
   const ConvShape& s = state->shape;
-  state->algorithm = choose(s);
+  state->algorithm = choose(call, s);
   status = prepare_epilogue_of(call, state);
   if (status != GK_OK || state->algorithm == kEmpty) return status;
   int64_t scratch = 0;
   if (state->algorithm == kDepthwise) {
     prepare_depthwise(depthwise_shape(s), &state->depthwise);
     state->packed_bytes = depthwise_packed_bytes(state->depthwise);
+  } else if (state->algorithm == kWinograd) {
+    prepare_winograd(call, s, &state->winograd);
+    state->packed_bytes = winograd_packed_bytes(s);
+    scratch = winograd_workspace_bytes(call, s, state->winograd);
   } else {
     prepare_indirect(call, s, &state->indirect);
     state->packed_bytes = indirect_packed_bytes(s);
@@ -96,6 +102,7 @@ void pack_weights(const gk_call* call, const State& state, void* packed) {
   const float* weights = data_of<const float>(call->inputs[1]);
   if (state.algorithm == kDepthwise) pack_depthwise(state.depthwise, weights, static_cast<float*>(packed));
   if (state.algorithm == kIndirect) pack_indirect(state.shape, weights, static_cast<float*>(packed));
+  if (state.algorithm == kWinograd) pack_winograd(state.shape, weights, static_cast<float*>(packed));
 }
 
 int pack(const gk_call* call, const State* state) {
@@ -120,6 +127,8 @@ int run(const gk_call* call, const State* state) {
   if (state->algorithm == kDepthwise) {
     status = run_depthwise(call, state->depthwise, data_of<const float>(call->inputs[0]), packed, bias, state->epilogue,
                            data_of<float>(call->outputs[0]));
+  } else if (state->algorithm == kWinograd) {
+    status = run_winograd(call, shape, state->winograd, packed, bias, state->epilogue, state->outer, workspace);
   } else {
     status = run_indirect(call, shape, state->indirect, packed, bias, state->epilogue, state->outer, workspace);
   }

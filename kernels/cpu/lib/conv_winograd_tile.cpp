@@ -1,0 +1,128 @@
+#include "cpu/lib/conv_winograd_tile.h"
+
+namespace graphopt {
+namespace GK_LEVEL {
+namespace {
+
+#define GK_INLINE inline __attribute__((always_inline))
+
+// Bᵀ d of one line of four.
+GK_INLINE void input_line(VecF32 d0, VecF32 d1, VecF32 d2, VecF32 d3, VecF32* to, int step) {
+  to[0] = d0 - d2;
+  to[step] = d1 + d2;
+  to[2 * step] = d2 - d1;
+  to[3 * step] = d1 - d3;
+}
+
+template <bool whole>
+GK_INLINE void input_vector(const float* const* d, int64_t c, int64_t count, float* v, int64_t step) {
+  VecF32 columns[16];  // Bᵀ d
+#pragma GCC unroll 4
+  for (int col = 0; col < 4; ++col) {
+    VecF32 from[4];
+#pragma GCC unroll 4
+    for (int row = 0; row < 4; ++row) {
+      from[row] = whole ? load_lanes(d[4 * row + col] + c) : load_part(d[4 * row + col] + c, count);
+    }
+    input_line(from[0], from[1], from[2], from[3], columns + col, 4);
+  }
+#pragma GCC unroll 4
+  for (int row = 0; row < 4; ++row) {
+    const VecF32* from = columns + 4 * row;
+    VecF32 to[4];
+    input_line(from[0], from[1], from[2], from[3], to, 1);
+#pragma GCC unroll 4
+    for (int col = 0; col < 4; ++col) store_lanes(v + (4 * row + col) * step + c, to[col]);
+  }
+}
+
+// Aᵀ m of one line of four.
+GK_INLINE void output_line(VecF32 m0, VecF32 m1, VecF32 m2, VecF32 m3, VecF32* first, VecF32* second) {
+  *first = m0 + m1 + m2;
+  *second = m1 - m2 - m3;
+}
+
+GK_INLINE void output_vector(const float* m, int64_t step, VecF32 bias, VecF32 (&y)[2][2]) {
+  VecF32 columns[2][4];
+#pragma GCC unroll 4
+  for (int col = 0; col < 4; ++col) {
+    output_line(load_lanes(m + col * step), load_lanes(m + (4 + col) * step), load_lanes(m + (8 + col) * step),
+                load_lanes(m + (12 + col) * step), &columns[0][col], &columns[1][col]);
+  }
+#pragma GCC unroll 2
+  for (int row = 0; row < 2; ++row) {
+    output_line(columns[row][0], columns[row][1], columns[row][2], columns[row][3], &y[row][0], &y[row][1]);
+    y[row][0] += bias;
+    y[row][1] += bias;
+  }
+}
+
+template <bool whole>
+GK_INLINE void finish(VecF32 y, const WinogradOutput& to, int64_t row, int64_t col, int64_t f, int64_t count) {
+  if (to.addend != nullptr) {
+    const float* addend = to.addend + row * to.addend_row_step + col * to.addend_col_step + f;
+    y += whole ? load_lanes(addend) : load_part(addend, count);
+  }
+  // Comparisons with NaN are false: it stays.
+  if (to.clamp) {
+    y = y < splat(to.low) ? splat(to.low) : y;
+    y = y > splat(to.high) ? splat(to.high) : y;
+  }
+  float* at = to.y + row * to.row_step + col * to.col_step + f;
+  if (whole) {
+    store_lanes(at, y);
+  } else {
+    store_part(at, y, count);
+  }
+}
+
+// G g of one column of three.
+GK_INLINE void weights_line(VecF32 g0, VecF32 g1, VecF32 g2, VecF32* to, int step) {
+  const VecF32 outer = 0.5f * (g0 + g2), inner = 0.5f * g1;
+  to[0] = g0;
+  to[step] = outer + inner;
+  to[2 * step] = outer - inner;
+  to[3 * step] = g2;
+}
+
+}  // namespace
+
+void winograd_input(const float* const* d, int64_t channels, float* v, int64_t step) {
+  int64_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) input_vector<true>(d, c, kLanes, v, step);
+  if (c < channels) input_vector<false>(d, c, channels - c, v, step);
+}
+
+void winograd_output(const float* m, int64_t step, int64_t filters, const WinogradOutput& to) {
+  const bool whole_tile = to.rows == 2 && to.cols == 2;
+  for (int64_t f = 0; f < filters; f += kLanes) {
+    const int64_t count = filters - f < kLanes ? filters - f : kLanes;
+    VecF32 y[2][2], bias = {};
+    if (to.bias != nullptr) bias = count == kLanes ? load_lanes(to.bias + f) : load_part(to.bias + f, count);
+    output_vector(m + f, step, bias, y);
+    if (whole_tile && count == kLanes) {
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) finish<true>(y[i / 2][i % 2], to, i / 2, i % 2, f, kLanes);
+      continue;
+    }
+    finish<false>(y[0][0], to, 0, 0, f, count);
+    if (to.cols == 2) finish<false>(y[0][1], to, 0, 1, f, count);
+    if (to.rows == 2) finish<false>(y[1][0], to, 1, 0, f, count);
+    if (to.rows == 2 && to.cols == 2) finish<false>(y[1][1], to, 1, 1, f, count);
+  }
+}
+
+void winograd_weights(const float (&g)[9][kLanes], float* u, int64_t step) {
+  VecF32 columns[12];  // G g: 4 rows of 3
+  for (int col = 0; col < 3; ++col) {
+    weights_line(load_lanes(g[col]), load_lanes(g[3 + col]), load_lanes(g[6 + col]), columns + col, 3);
+  }
+  for (int row = 0; row < 4; ++row) {
+    VecF32 to[4];
+    weights_line(columns[3 * row], columns[3 * row + 1], columns[3 * row + 2], to, 1);
+    for (int col = 0; col < 4; ++col) store_lanes(u + (4 * row + col) * step, to[col]);
+  }
+}
+
+}  // namespace GK_LEVEL
+}  // namespace graphopt
