@@ -1,0 +1,1 @@
+"""The native backend: graphopt's own kernels and plan executor."""
