@@ -17,6 +17,7 @@
 
 #include "dlpack.h"
 #include "graphopt/graphopt.h"
+#include "plan.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -290,6 +291,8 @@ NB_MODULE(_kernels, m) {
   m.def("abi_version", &gk_abi_version, "GK_ABI_VERSION of the C ABI.");
   m.def("kernel_names", &kernel_names, "Names of the kernels, as `call` takes them.");
   m.def("known_isas", &known_isas, "Every instruction set there is a name for, of any architecture.");
+  m.def("isa_number", [](const std::string& name) { return gk_isa_from_name(name.c_str()); }, "isa"_a,
+        "Number of an instruction set in plans and in the C ABI, or -1.");
   m.def("isa_features", &isa_features, "isa"_a, "CPU features an instruction set needs, spelt as in cpu_features().");
   m.def("built_isas", &built_isas, "Instruction sets kernels were built for, slowest first.");
   m.def("supported_isas", &supported_isas, "Those of built_isas() that this CPU and operating system run.");
@@ -313,5 +316,6 @@ NB_MODULE(_kernels, m) {
   m.def("measure_clock", &measure_clock, nb::kw_only(), "seconds"_a = 2e-3, "samples"_a = 5,
         "Cycles per second of the core under a scalar load.");
 
+  graphopt::bind_plan(m);
   graphopt::bind_dlpack(m);
 }

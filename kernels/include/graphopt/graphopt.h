@@ -247,6 +247,97 @@ GK_API const char *gk_kernel_name(int32_t index);
 /* Run kernel `name` at the level gk_call.isa: gk_find_kernel and the call in one. */
 GK_API int gk_run_kernel(const char *name, const gk_call *call);
 
+/* ---- plans ---------------------------------------------------------------------------------- */
+
+/* A compiled region or model: a list of kernel calls. Open once, run from any number of threads. */
+typedef struct gk_plan gk_plan;
+
+#define GK_MAX_RANK 8
+
+/* What went wrong, for a person: one line, always terminated. Every function that takes one takes null. */
+typedef struct gk_message {
+  char text[512];
+} gk_message;
+
+typedef struct gk_plan_options {
+  uint32_t struct_size;    /* sizeof(gk_plan_options) as the caller knows it */
+  int32_t isa;             /* gk_isa; GK_ISA_BEST: the plan's own, or the machine's best */
+  int32_t threads;         /* of one run, the caller's included; 0: 1. Plans share the process's threads */
+  int32_t release_weights; /* not 0: `weights` is a mapped file that nobody writes to; its pages may be
+                              given back to the system once they are packed */
+  uint64_t memory_limit;   /* bytes of scratch and packed constants; 0: none. A run that needs more fails */
+} gk_plan_options;
+
+/* Open the plan in [data, data + size) with the weights file in [weights, weights + weights_size) (null where
+ * the plan needs none). Both stay the caller's and must outlive the plan. `options` may be null.
+ * GK_OK with *plan set; GK_INVALID_ARGUMENT for a damaged plan, GK_UNSUPPORTED_ISA for another machine's. */
+GK_API int gk_plan_open(const void *data, size_t size, const void *weights, size_t weights_size,
+                        const gk_plan_options *options, gk_plan **plan, gk_message *message);
+
+/* Waits for nothing: no run may be under way. Null is fine. */
+GK_API void gk_plan_close(gk_plan *plan);
+
+/* An input or output. `dims` lives as long as the plan. */
+typedef struct gk_value_info {
+  const char *name;
+  const int64_t *dims; /* at least 0: a size; -1: any; -2 - k: symbol k */
+  int32_t ndim;        /* -1: unknown; always so for outputs, whose shapes follow from the inputs' */
+  gk_dtype dtype;
+} gk_value_info;
+
+GK_API int32_t gk_plan_input_count(const gk_plan *plan);
+GK_API int32_t gk_plan_output_count(const gk_plan *plan);
+GK_API int gk_plan_input(const gk_plan *plan, int32_t index, gk_value_info *info);
+GK_API int gk_plan_output(const gk_plan *plan, int32_t index, gk_value_info *info);
+
+/* Name of a symbolic dim as gk_value_info.dims has it (-2, -3, ...), or null. */
+GK_API const char *gk_plan_symbol(const gk_plan *plan, int64_t dim);
+
+/* Level the plan runs on. */
+GK_API int32_t gk_plan_isa(const gk_plan *plan);
+
+/* Shapes of the outputs for these inputs, in the order of gk_plan_input and gk_plan_output. Each outputs[i].shape
+ * points at GK_MAX_RANK numbers of the caller's; shape, ndim and dtype are filled in, everything else stays. The data
+ * of inputs is read only where it decides shapes. What is found out is remembered for gk_plan_run. */
+GK_API int gk_plan_shapes(gk_plan *plan, const gk_tensor *inputs, gk_tensor *outputs, gk_message *message);
+
+typedef struct gk_step_time {
+  const char *name; /* of the node the step comes from, "" for a copy in between; lives as long as the plan */
+  const char *op;   /* plan operator */
+  double seconds;
+} gk_step_time;
+
+typedef struct gk_run_options {
+  uint32_t struct_size;           /* sizeof(gk_run_options) as the caller knows it */
+  int32_t time_capacity;          /* of `times` */
+  const volatile int32_t *cancel; /* null, or a flag: once it is not 0 the run ends with GK_CANCELLED */
+  gk_step_time *times;            /* null, or filled with the time of each step that ran, in order */
+  int32_t time_count;             /* steps that ran; may exceed time_capacity, the rest is left out */
+} gk_run_options;
+
+/* Compute. Inputs may have strides (they are then copied). outputs[i].data is the caller's memory, compact, of the
+ * shape gk_plan_shapes gives, which outputs[i] repeats; it overlaps no input and no other output. Or data is null: then
+ * the plan allocates, fills in data, shape, ndim and dtype, and gk_plan_release_output gives the memory back, also
+ * after the plan was closed. `options` may be null. */
+GK_API int gk_plan_run(gk_plan *plan, const gk_tensor *inputs, gk_tensor *outputs, gk_run_options *options,
+                       gk_message *message);
+
+/* For a tensor that gk_plan_run allocated; sets data and shape to null. */
+GK_API void gk_plan_release_output(gk_tensor *output);
+
+typedef struct gk_plan_memory {
+  uint64_t arena_bytes;  /* scratch memory of all runs that were under way at once */
+  uint64_t packed_bytes; /* constants as kernels want them */
+  uint64_t folded_bytes; /* computed while shapes were resolved */
+  int32_t shapes;        /* sets of input shapes remembered */
+  int32_t lanes;         /* runs that were under way at once */
+} gk_plan_memory;
+
+GK_API int gk_plan_get_memory(const gk_plan *plan, gk_plan_memory *memory);
+
+/* Threads that still wait awake for a next run go to sleep now: somebody else's turn. */
+GK_API void gk_plan_park(gk_plan *plan);
+
 /* ---- the machine's ceilings ----------------------------------------------------------------- */
 
 /* A measured rate: operations, bytes or cycles per second, over `samples` repetitions. */

@@ -1,0 +1,31 @@
+// Asks every kernel of a schedule what it needs and packs its constants, each once for the whole plan.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "executor/schedule.h"
+
+namespace graphopt {
+
+// The packed constants of a plan.
+class PackStore {
+ public:
+  uint64_t bytes() const;
+
+ private:
+  friend class Preparation;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<const Block>> packs_;
+};
+
+struct PreparationOptions {
+  int threads = 1;
+  bool release_weights = false; // constants lie in a file mapping: pages that are packed may go
+};
+
+// Throws Failure.
+void prepare(const PlanData& plan, const PreparationOptions& options, PackStore* packs, Schedule* schedule);
+
+}  // namespace graphopt
