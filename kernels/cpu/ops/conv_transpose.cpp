@@ -1,0 +1,386 @@
+// Transposed convolution over X [N, spatial…, C], W [C, M/group, kernel…], Y [N, spatial…, M]; float32, compact.
+//
+//   y[n, o, m] = epilogue(bias[m] + Σ x[n, i, c] · w[c, m, k]   over all c of the group, k and i with
+//                                                              i · stride + k · dilation − pad = o)
+//
+// Output positions with the same remainder of (o + pad) by the stride meet the same taps k: a phase. Each phase is a
+// dense convolution of X with stride one over its taps, so every multiplication counts and every result is
+// written once: an indirect matrix product whose rows are neighbouring outputs of the phase. Weights are packed
+// phase by phase. Where every channel is a group of its own there is nothing to multiply by matrices: a vector of
+// channels walks over the taps.
+// Bytes moved: Y once, X once per chunk of columns, the packed weights once per thread.
+#include "cpu/call.h"
+#include "cpu/lib/epilogue.h"
+#include "cpu/lib/gemm_f32.h"
+#include "cpu/lib/lanes.h"
+#include "cpu/lib/tensor_check.h"
+
+namespace graphopt {
+namespace GK_LEVEL {
+namespace {
+
+constexpr int64_t kPointers = 1024;         // row pointers of a block
+constexpr int64_t kPanelFloats = 96 * 1024; // weights of a phase that pass over many rows of outputs: from the second cache
+
+struct State {
+  int64_t batch, channels, filters, group;
+  int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
+  int64_t taps, packed_floats, columns;  // columns: filters of a group that a task computes
+  int32_t by_channel;                    // every channel is a group with one filter
+  Epilogue epilogue;
+};
+
+int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+int64_t remainder_of(int64_t a, int64_t b) { return (a % b + b) % b; }
+
+// Taps of an axis whose phase is below `phase`, or equal to it and before tap `until`.
+int64_t taps_before(const State& s, int axis, int64_t phase, int64_t until) {
+  int64_t count = 0;
+  for (int64_t k = 0; k < s.kernel[axis]; ++k) {
+    const int64_t of = k * s.dilation[axis] % s.stride[axis];
+    count += of < phase || (of == phase && k < until);
+  }
+  return count;
+}
+
+// The taps of one phase of an axis.
+struct AxisPhase {
+  int64_t phase, before, count, first;  // first tap; `before` of the phases before it
+};
+
+AxisPhase axis_phase(const State& s, int axis, int64_t phase) {
+  AxisPhase result = {phase, taps_before(s, axis, phase, 0), 0, -1};
+  for (int64_t k = 0; k < s.kernel[axis]; ++k) {
+    if (k * s.dilation[axis] % s.stride[axis] != phase) continue;
+    if (result.count++ == 0) result.first = k;
+  }
+  return result;
+}
+
+// The next tap of the same phase after `k`; the last one's result is past the kernel.
+int64_t next_tap(const State& s, int axis, int64_t k) {
+  const int64_t phase = k * s.dilation[axis] % s.stride[axis];
+  for (++k; k < s.kernel[axis] && k * s.dilation[axis] % s.stride[axis] != phase; ++k) {
+  }
+  return k;
+}
+
+// Taps of all phases before this one.
+int64_t phase_offset(const State& s, const AxisPhase* p) {
+  return p[0].before * s.kernel[1] * s.kernel[2] + p[0].count * (p[1].before * s.kernel[2] + p[1].count * p[2].before);
+}
+
+// The input index that meets output o at tap k, whose phase o has; may lie outside.
+int64_t input_of(const State& s, int axis, int64_t o, int64_t k) {
+  const int64_t distance = o + s.pad[axis] - k * s.dilation[axis];
+  return distance < 0 ? -1 : distance / s.stride[axis];
+}
+
+int read_padding(const gk_call* call, const gk_tensor& y, int spatial, State* s) {
+  int64_t stride[3], dilation[3], output_padding[3], output_shape[3];
+  if (!read_sizes(call, "strides", spatial, 1, 1, stride) || !read_sizes(call, "dilations", spatial, 1, 1, dilation) ||
+      !read_sizes(call, "output_padding", spatial, 0, 0, output_padding) ||
+      !read_sizes(call, "output_shape", spatial, 0, 0, output_shape)) {
+    return GK_INVALID_ARGUMENT;
+  }
+  const Ints pads = ints_attribute(call, "pads");
+  if (pads.length != 0 && pads.length != 2 * spatial) return GK_INVALID_ARGUMENT;
+  const char* auto_pad = string_attribute(call, "auto_pad", "NOTSET");
+  const bool upper = same_text(auto_pad, "SAME_UPPER"), same = upper || same_text(auto_pad, "SAME_LOWER");
+  const bool shaped = ints_attribute(call, "output_shape").length != 0;
+  for (int i = 0; i < 3; ++i) {
+    const int axis = i - 3 + spatial;
+    s->stride[i] = s->dilation[i] = 1;
+    s->pad[i] = 0;
+    if (axis < 0) continue;
+    s->stride[i] = stride[axis];
+    s->dilation[i] = dilation[axis];
+    if (same || shaped) {
+      const int64_t full =
+          (s->in[i] - 1) * stride[axis] + output_padding[axis] + (s->kernel[i] - 1) * dilation[axis] + 1;
+      const int64_t total = full > y.shape[axis + 1] ? full - y.shape[axis + 1] : 0;
+      s->pad[i] = upper ? total / 2 : total - total / 2;
+    } else if (pads.length != 0 && same_text(auto_pad, "NOTSET")) {
+      s->pad[i] = pads.data[axis];
+      if (s->pad[i] <= -kDimLimit || s->pad[i] >= kDimLimit) return GK_INVALID_ARGUMENT;
+    }
+  }
+  return GK_OK;
+}
+
+int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
+  if (call->input_count < 2 || call->output_count != 1 || call->inputs == nullptr || call->outputs == nullptr ||
+      (call->attribute_count > 0 && call->attributes == nullptr) || !has_input(call, 0) || !has_input(call, 1)) {
+    return GK_INVALID_ARGUMENT;
+  }
+  const gk_tensor &x = call->inputs[0], &w = call->inputs[1], &y = call->outputs[0];
+  if (!is_f32(x) || !is_f32(w) || !is_f32(y)) return GK_UNSUPPORTED;
+  const int spatial = x.ndim - 2;
+  if (spatial < 1 || spatial > 3 || w.ndim != x.ndim || y.ndim != x.ndim || !is_sound(x) || !is_sound(w) || !is_sound(y)) {
+    return GK_INVALID_ARGUMENT;
+  }
+  s->batch = x.shape[0];
+  s->channels = x.shape[spatial + 1];
+  s->filters = y.shape[spatial + 1];
+  s->group = int_attribute(call, "group", 1);
+  if (s->group < 1 || s->group >= kDimLimit || w.shape[0] != s->channels || s->channels % s->group != 0 ||
+      w.shape[1] * s->group != s->filters || y.shape[0] != s->batch) {
+    return GK_INVALID_ARGUMENT;
+  }
+  if (has_input(call, 2)) {
+    const gk_tensor& bias = call->inputs[2];
+    if (!is_sound_f32(bias) || bias.ndim != 1 || bias.shape[0] != s->filters) return GK_INVALID_ARGUMENT;
+  }
+  for (int i = 0; i < 3; ++i) {
+    const int axis = i - 3 + spatial;
+    s->in[i] = axis < 0 ? 1 : x.shape[axis + 1];
+    s->out[i] = axis < 0 ? 1 : y.shape[axis + 1];
+    s->kernel[i] = axis < 0 ? 1 : w.shape[axis + 2];
+    if (s->kernel[i] < 1) return GK_INVALID_ARGUMENT;
+  }
+  int status = read_padding(call, y, spatial, s);
+  if (status != GK_OK) return status;
+  const int64_t pixels = s->out[0] * s->out[1] * s->out[2];
+  status = prepare_epilogue(call, s->batch, pixels, s->filters, &s->epilogue);
+  if (status != GK_OK) return status;
+  s->taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
+  const int64_t filters = s->filters / s->group, depth = s->channels / s->group;
+  s->by_channel = depth == 1 && filters == 1;
+  const int64_t padded_channels = divide_up(s->channels, kLanes) * kLanes;
+  const int64_t weights =
+      s->by_channel != 0 ? s->taps * padded_channels : s->group * gemm_packed_floats(s->taps * depth, filters);
+  s->packed_floats = weights;
+  int64_t chunk = kPanelFloats / (s->taps * depth + 1) / kGemmCols * kGemmCols;
+  if (chunk < kGemmCols) chunk = kGemmCols;
+  s->columns = least(chunk, filters);
+  // The weights and a row of zeros that padding reads.
+  const uint64_t bytes = static_cast<uint64_t>(weights + padded_channels) * 4;
+  if (is_constant(call, 1)) {
+    prepared->packed_bytes = bytes;
+  } else {
+    prepared->workspace_bytes = bytes;
+  }
+  return GK_OK;
+}
+
+void pack_weights(const State& s, const float* w, float* packed) {
+  const int64_t filters = s.filters / s.group, depth = s.channels / s.group;
+  const int64_t padded = divide_up(s.channels, kLanes) * kLanes;
+  if (s.by_channel != 0) {
+    for (int64_t t = 0; t < s.taps; ++t) {
+      for (int64_t c = 0; c < padded; ++c) packed[t * padded + c] = c < s.channels ? w[c * s.taps + t] : 0.0f;
+    }
+  } else {
+    const int64_t per_tap = gemm_packed_floats(depth, filters);
+    for (int64_t tap = 0; tap < s.taps; ++tap) {
+      const int64_t k[3] = {tap / s.kernel[2] / s.kernel[1], tap / s.kernel[2] % s.kernel[1], tap % s.kernel[2]};
+      AxisPhase p[3];
+      int64_t index = 0;  // of the tap in its phase
+      for (int a = 0; a < 3; ++a) {
+        p[a] = axis_phase(s, a, k[a] * s.dilation[a] % s.stride[a]);
+        index = index * p[a].count + taps_before(s, a, p[a].phase, k[a]) - p[a].before;
+      }
+      const int64_t count = p[0].count * p[1].count * p[2].count, before = phase_offset(s, p);
+      for (int64_t g = 0; g < s.group; ++g) {
+        gemm_pack_b(w + g * depth * filters * s.taps + tap, filters * s.taps, s.taps, depth, filters, index * depth,
+                    count * depth, packed + (g * s.taps + before) * per_tap);
+      }
+    }
+  }
+  for (int64_t i = 0; i < padded; ++i) packed[s.packed_floats + i] = 0.0f;
+}
+
+struct Run {
+  const gk_call* call;
+  const State* state;
+  const float *x, *weights, *zeros, *bias;
+  float* y;
+  Epilogue epilogue;  // with the strides of one row of a phase
+  bool tiled;
+};
+
+// Outputs ow0, ow0 + stride, … of row (n, od, oh): columns [col, col + cols) of group g.
+void run_phase_row(const Run& run, const AxisPhase* p, int64_t n, int64_t od, int64_t oh, int64_t ow0, int64_t g,
+                   int64_t col, int64_t cols) {
+  const State& s = *run.state;
+  const int64_t filters = s.filters / s.group, depth = s.channels / s.group;
+  const int64_t taps = p[0].count * p[1].count * p[2].count;
+  const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.channels + g * depth;
+  const float* b = run.weights + (g * s.taps + phase_offset(s, p)) * gemm_packed_floats(depth, filters);
+  const int64_t pixels = divide_up(s.out[2] - ow0, s.stride[2]);
+  int64_t most = kPointers / (taps > 0 ? taps : 1);
+  most = most < 8 ? 8 : least(most, gemm_block_rows(run.call, taps * depth, cols));
+  const int64_t taps_at_once = kPointers / 8;
+  for (int64_t first = 0; first < pixels; first += most) {
+    const int64_t rows = least(most, pixels - first);
+    const int64_t pixel = (od * s.out[1] + oh) * s.out[2] + ow0 + first * s.stride[2];
+    float* y = run.y + (n * s.out[0] * s.out[1] * s.out[2] + pixel) * s.filters;
+    const float* pointers[kPointers];
+    GemmBlock block;
+    block.rows = pointers;
+    block.tap_step = rows;
+    block.k = depth;
+    block.m = rows;
+    block.n = cols;
+    block.c = y + g * filters + col;
+    block.ldc = s.stride[2] * s.filters;
+    block.col0 = g * filters + col;
+    block.finish.call = run.call;
+    block.finish.bias = run.bias;
+    block.finish.outer = pixel;
+    block.taps = 0;
+    int64_t done = 0;
+    if (taps == 0) {
+      if (run.tiled) block.finish.epilogue = &run.epilogue;
+      gemm_block(block);
+    }
+    for (int64_t kd = p[0].first; p[0].count > 0 && kd < s.kernel[0]; kd = next_tap(s, 0, kd)) {
+      for (int64_t kh = p[1].first; p[1].count > 0 && kh < s.kernel[1]; kh = next_tap(s, 1, kh)) {
+        const int64_t id = input_of(s, 0, od, kd), ih = input_of(s, 1, oh, kh);
+        const bool inside = id >= 0 && id < s.in[0] && ih >= 0 && ih < s.in[1];
+        for (int64_t kw = p[2].first; p[2].count > 0 && kw < s.kernel[2]; kw = next_tap(s, 2, kw)) {
+          for (int64_t i = 0; i < rows; ++i) {
+            const int64_t iw = input_of(s, 2, ow0 + (first + i) * s.stride[2], kw);
+            pointers[block.taps * rows + i] =
+                inside && iw >= 0 && iw < s.in[2] ? image + ((id * s.in[1] + ih) * s.in[2] + iw) * s.channels : run.zeros;
+          }
+          ++block.taps;
+          ++done;
+          if (done < taps && block.taps < taps_at_once) continue;
+          // A kernel of more taps than there are pointers for adds up in Y. Its panels are those of all taps.
+          GemmBlock part = block;
+          if (done > block.taps) {
+            part.finish.bias = nullptr;
+            part.finish.addend = y;
+            part.finish.addend_rows = block.ldc;
+          }
+          if (done == taps && run.tiled) part.finish.epilogue = &run.epilogue;
+          const int64_t skipped = (done - block.taps) * depth;
+          if (taps <= taps_at_once) {
+            part.b = b + gemm_panel_offset(taps * depth, col);
+            gemm_block(part);
+          } else {
+            for (int64_t j = 0; j < cols; j += kGemmCols) {
+              part.n = least(kGemmCols, cols - j);
+              part.c = block.c + j;
+              part.col0 = block.col0 + j;
+              const int64_t width = filters - col - j <= kGemmLanes ? kGemmLanes : kGemmCols;
+              part.b = b + gemm_panel_offset(taps * depth, col + j) + skipped * width;
+              gemm_block(part);
+            }
+          }
+          block.taps = 0;
+        }
+      }
+    }
+  }
+}
+
+// A task is one phase of one row of outputs, a group and a chunk of its columns; tasks that share weights are
+// neighbours.
+void run_tasks(void* context, int64_t first, int64_t last, int32_t) {
+  const Run& run = *static_cast<const Run*>(context);
+  const State& s = *run.state;
+  const int64_t filters = s.filters / s.group, chunks = divide_up(filters, s.columns);
+  const int64_t phases = least(s.stride[2], s.out[2]), rows = s.batch * s.out[0];
+  for (int64_t task = first; task < last; ++task) {
+    const int64_t h = task % s.out[1], ow0 = task / s.out[1] % phases, row = task / s.out[1] / phases % rows;
+    const int64_t chunk = task / s.out[1] / phases / rows % chunks, g = task / s.out[1] / phases / rows / chunks;
+    // Rows of one phase follow each other.
+    const int64_t row_phases = least(s.stride[1], s.out[1]);
+    int64_t oh = h, phase = 0;
+    for (int64_t in_phase; oh >= (in_phase = divide_up(s.out[1] - phase, row_phases)); ++phase) oh -= in_phase;
+    oh = phase + oh * row_phases;
+    const int64_t o[3] = {row % s.out[0], oh, ow0};
+    AxisPhase p[3];
+    for (int a = 0; a < 3; ++a) p[a] = axis_phase(s, a, remainder_of(o[a] + s.pad[a], s.stride[a]));
+    const int64_t col = chunk * s.columns;
+    run_phase_row(run, p, row / s.out[0], o[0], oh, ow0, g, col, least(s.columns, filters - col));
+  }
+}
+
+// Groups of one channel: a task is one output pixel.
+void run_by_channel(void* context, int64_t begin, int64_t end, int32_t) {
+  const Run& run = *static_cast<const Run*>(context);
+  const State& s = *run.state;
+  const int64_t padded = divide_up(s.channels, kLanes) * kLanes, area = s.out[0] * s.out[1] * s.out[2];
+  for (int64_t task = begin; task < end; ++task) {
+    const int64_t n = task / area, o[3] = {task % area / s.out[2] / s.out[1], task % area / s.out[2] % s.out[1], task % s.out[2]};
+    const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.channels;
+    float* y = run.y + task * s.channels;
+    AxisPhase p[3];
+    for (int a = 0; a < 3; ++a) p[a] = axis_phase(s, a, remainder_of(o[a] + s.pad[a], s.stride[a]));
+    for (int64_t c = 0; c < s.channels; c += kLanes) {
+      const int64_t lanes = least(s.channels - c, kLanes);
+      VecF32 sum = run.bias == nullptr ? VecF32{} : load_part(run.bias + c, lanes);
+      for (int64_t kd = p[0].first; p[0].count > 0 && kd < s.kernel[0]; kd = next_tap(s, 0, kd)) {
+        const int64_t id = input_of(s, 0, o[0], kd);
+        if (id < 0 || id >= s.in[0]) continue;
+        for (int64_t kh = p[1].first; p[1].count > 0 && kh < s.kernel[1]; kh = next_tap(s, 1, kh)) {
+          const int64_t ih = input_of(s, 1, o[1], kh);
+          if (ih < 0 || ih >= s.in[1]) continue;
+          for (int64_t kw = p[2].first; p[2].count > 0 && kw < s.kernel[2]; kw = next_tap(s, 2, kw)) {
+            const int64_t iw = input_of(s, 2, o[2], kw);
+            if (iw < 0 || iw >= s.in[2]) continue;
+            const float* x = image + ((id * s.in[1] + ih) * s.in[2] + iw) * s.channels + c;
+            const int64_t tap = (kd * s.kernel[1] + kh) * s.kernel[2] + kw;
+            sum += load_part(x, lanes) * load_lanes(run.weights + tap * padded + c);
+          }
+        }
+      }
+      store_part(y + c, sum, lanes);
+    }
+    if (run.tiled && has_epilogue(s.epilogue)) {
+      apply_epilogue(s.epilogue, run.call, y, s.channels, n, task % area, 1, 0, s.channels);
+    }
+  }
+}
+
+int pack(const gk_call* call, const State* state) {
+  pack_weights(*state, data_of<const float>(call->inputs[1]), static_cast<float*>(call->packed));
+  return GK_OK;
+}
+
+int run(const gk_call* call, const State* state) {
+  const State& s = *state;
+  const int64_t pixels = s.batch * s.out[0] * s.out[1] * s.out[2];
+  if (pixels == 0 || s.filters == 0) return GK_OK;
+  const float* weights = static_cast<const float*>(call->packed);
+  if (weights == nullptr) {
+    if (call->workspace.size < static_cast<size_t>(s.packed_floats + divide_up(s.channels, kLanes) * kLanes) * 4) {
+      return GK_WORKSPACE_TOO_SMALL;
+    }
+    pack_weights(s, data_of<const float>(call->inputs[1]), static_cast<float*>(call->workspace.data));
+    weights = static_cast<const float*>(call->workspace.data);
+  }
+  Run run = {call, state, data_of<const float>(call->inputs[0]), weights, weights + s.packed_floats,
+             has_input(call, 2) ? data_of<const float>(call->inputs[2]) : nullptr, data_of<float>(call->outputs[0]),
+             s.epilogue, epilogue_is_tiled(s.epilogue)};
+  int64_t flops = 2 * s.channels / s.group;  // of one output
+  for (int i = 0; i < 3; ++i) flops *= divide_up(s.kernel[i], s.stride[i]);
+  int status;
+  if (s.by_channel != 0) {
+    status = parallel_for(call, pixels, divide_up(kGrainFlops, 8 * flops * s.channels + 1), run_by_channel, &run);
+  } else {
+    // A row of a phase is every stride-th pixel: [outer, row] becomes [first pixel, pixel of the phase].
+    for (EpilogueOperand& operand : run.epilogue.operands) {
+      run.tiled = run.tiled && (s.batch == 1 || operand.outer_stride == 0 || &operand - run.epilogue.operands >= run.epilogue.operand_count);
+      operand.outer_stride = operand.row_stride;
+      operand.row_stride *= s.stride[2];
+    }
+    const int64_t phases = least(s.stride[2], s.out[2]);
+    const int64_t tasks = s.group * divide_up(s.filters / s.group, s.columns) * s.batch * s.out[0] * s.out[1] * phases;
+    status = parallel_for(call, tasks, divide_up(kGrainFlops, flops * s.columns * divide_up(s.out[2], phases) + 1), run_tasks, &run);
+  }
+  return status == GK_OK && !run.tiled ? apply_epilogue_whole(s.epilogue, call) : status;
+}
+
+}  // namespace
+
+int conv_transpose(const gk_call* call) { return run_phase<State, prepare, run, pack>(call); }
+
+}  // namespace GK_LEVEL
+}  // namespace graphopt
