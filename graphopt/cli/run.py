@@ -9,6 +9,9 @@ import click
 from graphopt.cli import options as o
 from graphopt.cli.output import print_json, table
 
+_PROFILED = 10
+"""Runs a profile is the mean of."""
+
 
 @click.command("run")
 @click.argument("artifact", type=o.PATH, metavar="MODEL.gopt")
@@ -16,6 +19,7 @@ from graphopt.cli.output import print_json, table
 @click.option("--outputs", type=o.PATH, metavar="OUT.npz", help="Where the outputs go, by output name.")
 @o.threads_option
 @click.option("--print-time", is_flag=True, help="Print how long a run takes.")
+@click.option("--profile", is_flag=True, help="Print where the time goes, step by step.")
 @click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Runs to time.")
 @click.option("--fallback", is_flag=True, help="Run on ONNX Runtime where a backend or GPU is missing.")
 @click.option("--device", type=click.IntRange(min=0), default=0, show_default=True, help="Number of the GPU.")
@@ -29,6 +33,7 @@ def run(
     outputs: Path | None,
     threads: int | None,
     print_time: bool,
+    profile: bool,
     repeat: int,
     fallback: bool,
     device: int,
@@ -55,6 +60,7 @@ def run(
         device=device,
         cuda_graph=cuda_graph,
         isa=isa,
+        profiled=max(repeat, _PROFILED) if profile else 0,
     )
     if as_json:
         print_json(done.to_json())
@@ -69,3 +75,15 @@ def run(
             f"{time.median / 1e6:.3f} ms median (MAD {100 * time.spread:.1f} %, n={time.n}, "
             f"{done.threads} threads); `graphopt bench {artifact}` measures it beside ONNX Runtime"
         )
+    if done.steps:
+        total = sum(step.seconds for step in done.steps)
+        lines = [
+            (
+                step.name,
+                step.operator or step.backend,
+                f"{step.seconds * 1e6:.1f}",
+                f"{step.seconds / total:.1%}",
+            )
+            for step in done.steps
+        ]
+        click.echo(table(("step", "operator", "us", "share"), lines))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from graphopt.measure.stats import Summary
+    from graphopt.runtime.profile import StepTime
 
     Array = npt.NDArray[np.generic]
 
@@ -34,11 +35,13 @@ class RunResult:
         nanoseconds: of one call, over the timed calls; None when none were asked for. Calls in a row
             in one process: a quick look, not a measurement as ``bench`` makes it.
         threads: the session may use.
+        steps: each step's mean time, dearest first; empty when it was not asked for.
     """
 
     outputs: dict[str, Array]
     nanoseconds: Summary | None
     threads: int
+    steps: tuple[StepTime, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain JSON types, arrays by dtype and shape only."""
@@ -46,6 +49,7 @@ class RunResult:
             "outputs": {n: {"dtype": str(a.dtype), "shape": list(a.shape)} for n, a in self.outputs.items()},
             "nanoseconds": None if self.nanoseconds is None else self.nanoseconds.to_json(),
             "threads": self.threads,
+            "steps": [step.to_json() for step in self.steps],
         }
 
 
@@ -60,6 +64,7 @@ def run(
     device: int = 0,
     cuda_graph: bool = False,
     isa: str = "",
+    profiled: int = 0,
 ) -> RunResult:
     """Run an artifact on the arrays of an ``.npz`` file.
 
@@ -73,6 +78,7 @@ def run(
         device: number of the GPU, for an artifact that runs on one.
         cuda_graph: launch the GPU's work as one recorded graph.
         isa: instruction set to hold graphopt's own kernels to.
+        profiled: how many more calls to time step by step.
 
     Raises:
         ArtifactError, BackendError, FeedError: it cannot be opened, fed or run, or ``outputs`` not written.
@@ -94,7 +100,12 @@ def run(
     if repeat:
         block = run_block(partial(session.run, feeds), repeat, min(_SETTLE, repeat))
         summary = summarize(block["samples_ns"])
-    return RunResult(results, summary, session.threads)
+    steps: tuple[StepTime, ...] = ()
+    if profiled:
+        from graphopt.runtime.profile import mean_times, profile
+
+        steps = mean_times([profile(session, feeds) for _ in range(profiled)])
+    return RunResult(results, summary, session.threads, steps)
 
 
 def save_outputs(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:

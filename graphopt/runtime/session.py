@@ -38,6 +38,7 @@ class Session:
         notices: what a person should know about running this artifact here; usually empty.
         artifact: the checked artifact the session was opened from.
         device: the GPU it runs on, or None where everything runs on the CPU.
+        regions: what runs, in order: the manifest's entry and the open region.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Session:
         notice = machine_notice(manifest.target)
         self.notices: tuple[str, ...] = (notice,) if notice else ()
         opener = _Opener(artifact, self.threads, device, cuda_graph, isa)
+        entries: Sequence[RegionEntry] = manifest.regions
         try:
             executables = opener.regions()
         except BackendError as error:
@@ -66,11 +68,15 @@ class Session:
                 raise
             self.notices += (f"running on {FALLBACK_BACKEND} instead: {error.message}",)
             executables = [opener.model()]
+            entries = (_whole_model(artifact),)
         for executable in executables:
             self.notices += tuple(getattr(executable, "notices", ()))
         self.notices = tuple(dict.fromkeys(self.notices))
         self.device: Device | None = _device_of(executables)
-        self._compute, self._compute_on = _bind(artifact, executables, self.device)
+        self.regions: tuple[tuple[RegionEntry, Executable], ...] = tuple(
+            zip(entries, executables, strict=True)
+        )
+        self._compute, self._compute_on = _bind(artifact, entries, executables, self.device)
         for text in self.notices:
             _LOG.warning("%s: %s", artifact.path, text)
 
@@ -192,17 +198,22 @@ class _Opener:
         )
 
 
+def _whole_model(artifact: Artifact) -> RegionEntry:
+    """The fallback model as if it were a region."""
+    inputs = tuple(info.name for info in artifact.manifest.inputs)
+    outputs = tuple(info.name for info in artifact.manifest.outputs)
+    return RegionEntry(FALLBACK_BACKEND, MODEL_NAME, inputs, outputs)
+
+
 def _bind(
-    artifact: Artifact, executables: Sequence[Executable], device: Device | None
+    artifact: Artifact,
+    regions: Sequence[RegionEntry],
+    executables: Sequence[Executable],
+    device: Device | None,
 ) -> tuple[Run, Callable[..., dict[str, Any]]]:
     """What ``run`` calls without a stream and with one."""
     manifest = artifact.manifest
     whole = len(executables) == 1 and _is_whole(executables[0], artifact)
-    regions = manifest.regions
-    if len(regions) != len(executables):  # the fallback model
-        names = (tuple(i.name for i in manifest.inputs), tuple(o.name for o in manifest.outputs))
-        regions = (RegionEntry(FALLBACK_BACKEND, MODEL_NAME, *names),)
-        whole = True
     if device is not None:
         from graphopt.runtime.device_schedule import DeviceSchedule
 
