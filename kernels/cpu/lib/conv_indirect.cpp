@@ -32,18 +32,32 @@ struct Run {
   int64_t row_blocks, col_blocks;
 };
 
-// table[tap][i] for pixels [first, first + count) of the whole output.
+// Pixels [ow, ow + count) of one line of Y, whose taps of one kernel position begin at x + w · channels for pixel w of
+// X's line: pointers from `to` on. `line` null: the whole line is padding.
+void fill_line(const Run& run, const float* line, int64_t ow, int64_t count, int64_t kw, const float** to) {
+  const ConvShape& s = *run.shape;
+  const int64_t stride = s.stride[2], w0 = ow * stride - s.pad[2] + kw * s.dilation[2];
+  // Pixels [low, high) lie inside the line.
+  int64_t low = w0 >= 0 ? 0 : ceil_div(-w0, stride), high = w0 < s.in[2] ? (s.in[2] - 1 - w0) / stride + 1 : 0;
+  if (line == nullptr) high = 0;
+  if (high > count) high = count;
+  if (low > high) low = high;
+  for (int64_t i = 0; i < low; ++i) to[i] = run.zeros;
+  const int64_t step = stride * s.channels * static_cast<int64_t>(sizeof(float));
+  const uintptr_t from = reinterpret_cast<uintptr_t>(line) + static_cast<uintptr_t>(w0 * s.channels * 4);
+  for (int64_t i = low; i < high; ++i) to[i] = reinterpret_cast<const float*>(from + static_cast<uintptr_t>(i * step));
+  for (int64_t i = high; i < count; ++i) to[i] = run.zeros;
+}
+
+// table[tap][i] for pixels [first, first + count) of the whole output, one line of Y after the other.
 void fill_table(const Run& run, int64_t group, int64_t first, int64_t count, const float** table) {
   const ConvShape& s = *run.shape;
   const int64_t width = s.kernel[2] / run.plan->run;
-  int64_t rest = first;
-  int64_t ow = rest % s.out[2];
-  rest /= s.out[2];
-  int64_t oh = rest % s.out[1];
-  rest /= s.out[1];
-  int64_t od = rest % s.out[0];
-  int64_t image = rest / s.out[0];
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = 0; i < count;) {
+    const int64_t pixel = first + i, ow = pixel % s.out[2], line_of_y = pixel / s.out[2];
+    const int64_t oh = line_of_y % s.out[1], od = line_of_y / s.out[1] % s.out[0];
+    const int64_t image = line_of_y / s.out[1] / s.out[0];
+    const int64_t pixels = s.out[2] - ow < count - i ? s.out[2] - ow : count - i;
     const float* from = run.x + image * s.in[0] * s.in[1] * s.in[2] * s.channels + group * s.group_channels();
     const float** to = table + i;
     for (int64_t kd = 0; kd < s.kernel[0]; ++kd) {
@@ -51,20 +65,11 @@ void fill_table(const Run& run, int64_t group, int64_t first, int64_t count, con
       for (int64_t kh = 0; kh < s.kernel[1]; ++kh) {
         const int64_t h = oh * s.stride[1] - s.pad[1] + kh * s.dilation[1];
         const bool inside = d >= 0 && d < s.in[0] && h >= 0 && h < s.in[1];
-        const int64_t line = (d * s.in[1] + h) * s.in[2];
-        for (int64_t kw = 0; kw < width; ++kw, to += count) {
-          const int64_t w = ow * s.stride[2] - s.pad[2] + kw * s.dilation[2];
-          *to = inside && w >= 0 && w < s.in[2] ? from + (line + w) * s.channels : run.zeros;
-        }
+        const float* line = inside ? from + (d * s.in[1] + h) * s.in[2] * s.channels : nullptr;
+        for (int64_t kw = 0; kw < width; ++kw, to += count) fill_line(run, line, ow, pixels, kw, to);
       }
     }
-    if (++ow < s.out[2]) continue;
-    ow = 0;
-    if (++oh < s.out[1]) continue;
-    oh = 0;
-    if (++od < s.out[0]) continue;
-    od = 0;
-    ++image;
+    i += pixels;
   }
 }
 

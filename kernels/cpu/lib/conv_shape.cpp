@@ -63,6 +63,20 @@ bool resolve_axis(ConvShape& shape, AutoPad auto_pad, int axis, int64_t pad_end)
   return room >= 0;
 }
 
+// Kernels run along the last axis: an axis of one there, behind a longer one, becomes a leading one.
+void drop_last_axes(ConvShape* shape) {
+  int64_t* const fields[] = {shape->in, shape->out, shape->kernel, shape->stride, shape->dilation, shape->pad};
+  for (int dropped = 0; dropped < 2; ++dropped) {
+    if (shape->in[2] != 1 || shape->kernel[2] != 1 || shape->pad[2] != 0 || shape->out[2] != 1) return;
+    for (int64_t* axes : fields) {
+      const int64_t leading = axes == shape->pad ? 0 : 1;
+      axes[2] = axes[1];
+      axes[1] = axes[0];
+      axes[0] = leading;
+    }
+  }
+}
+
 }  // namespace
 
 int read_conv_shape(const gk_call* call, ConvShape* shape) {
@@ -109,7 +123,16 @@ int read_conv_shape(const gk_call* call, ConvShape* shape) {
     if (!resolve_axis(*shape, auto_pad, i, end)) return GK_INVALID_ARGUMENT;
     if (axis >= 0 && y.shape[axis + 1] != shape->out[i]) return GK_INVALID_ARGUMENT;
   }
+  drop_last_axes(shape);
   return GK_OK;
+}
+
+bool is_matrix_product(const ConvShape& shape) {
+  for (int axis = 0; axis < 3; ++axis) {
+    if (shape.kernel[axis] != 1 || shape.pad[axis] != 0 || shape.out[axis] != shape.in[axis]) return false;
+    if (shape.stride[axis] != 1 && shape.out[axis] > 1) return false;
+  }
+  return shape.group == 1;
 }
 
 }  // namespace GK_LEVEL

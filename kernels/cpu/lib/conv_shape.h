@@ -23,6 +23,9 @@ struct ConvShape {
 // Checks X, W, bias and Y of a call (inputs 0 to 2, output 0; all float32 and compact) against its attributes.
 int read_conv_shape(const gk_call* call, ConvShape* shape);
 
+// Whether every output pixel is a row of a matrix product of X as it lies in memory.
+bool is_matrix_product(const ConvShape& shape);
+
 // Multiplications plus additions.
 inline double conv_flops(const ConvShape& shape) {
   return 2.0 * static_cast<double>(shape.batch * shape.pixels()) * static_cast<double>(shape.filters) *

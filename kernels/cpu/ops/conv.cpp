@@ -6,12 +6,13 @@
 #include "cpu/lib/conv_indirect.h"
 #include "cpu/lib/conv_shape.h"
 #include "cpu/lib/conv_winograd.h"
+#include "cpu/lib/gemm_f32.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
 namespace {
 
-enum Algorithm : int32_t { kEmpty, kDepthwise, kIndirect, kWinograd };
+enum Algorithm : int32_t { kEmpty, kDepthwise, kIndirect, kWinograd, kProduct };
 
 struct State {
   ConvShape shape;
@@ -49,6 +50,7 @@ DepthwiseShape depthwise_shape(const ConvShape& shape) {
 Algorithm choose(const gk_call* call, const ConvShape& s) {
   if (s.is_empty()) return kEmpty;
   if (s.group > 1 && s.group == s.channels && s.in[0] * s.in[1] * s.in[2] > 0) return kDepthwise;
+  if (is_matrix_product(s)) return kProduct;
   return winograd_pays(call, s) ? kWinograd : kIndirect;
 }
 
@@ -82,13 +84,14 @@ int prepare(const gk_call* call, State* state, gk_prepared* prepared) {
     state->packed_bytes = winograd_packed_bytes(s);
     scratch = winograd_workspace_bytes(call, s, state->winograd);
   } else {
+    if (state->algorithm == kProduct && state->outer != 1) state->algorithm = kIndirect;
     prepare_indirect(call, s, &state->indirect);
     state->packed_bytes = indirect_packed_bytes(s);
-    scratch = indirect_workspace_bytes(call, s, state->indirect);
+    scratch = state->algorithm == kProduct ? 0 : indirect_workspace_bytes(call, s, state->indirect);
   }
   if (is_constant(call, 1)) {
     prepared->packed_bytes = static_cast<uint64_t>(state->packed_bytes);
-    prepared->packed_format = state->algorithm;
+    prepared->packed_format = state->algorithm == kProduct ? kIndirect : state->algorithm;
   } else {
     state->packs_in_run = 1;
     state->packed_at = aligned(scratch);
@@ -101,13 +104,30 @@ int prepare(const gk_call* call, State* state, gk_prepared* prepared) {
 void pack_weights(const gk_call* call, const State& state, void* packed) {
   const float* weights = data_of<const float>(call->inputs[1]);
   if (state.algorithm == kDepthwise) pack_depthwise(state.depthwise, weights, static_cast<float*>(packed));
-  if (state.algorithm == kIndirect) pack_indirect(state.shape, weights, static_cast<float*>(packed));
+  if (state.algorithm == kIndirect || state.algorithm == kProduct) {
+    pack_indirect(state.shape, weights, static_cast<float*>(packed));
+  }
   if (state.algorithm == kWinograd) pack_winograd(state.shape, weights, static_cast<float*>(packed));
 }
 
 int pack(const gk_call* call, const State* state) {
   pack_weights(call, *state, call->packed);
   return GK_OK;
+}
+
+// Every pixel of X is a row of A.
+int run_product(const gk_call* call, const State& state, const float* packed, const float* bias) {
+  GemmMatrix matrix;
+  matrix.a = data_of<const float>(call->inputs[0]);
+  matrix.b = packed;
+  matrix.c = data_of<float>(call->outputs[0]);
+  matrix.m = state.shape.batch * state.shape.pixels();
+  matrix.n = matrix.ldc = state.shape.filters;
+  matrix.k = matrix.lda = state.shape.channels;
+  matrix.finish.bias = bias;
+  matrix.finish.epilogue = &state.epilogue;
+  matrix.finish.call = call;
+  return gemm_f32(call, matrix);
 }
 
 int run(const gk_call* call, const State* state) {
@@ -129,6 +149,8 @@ int run(const gk_call* call, const State* state) {
                            data_of<float>(call->outputs[0]));
   } else if (state->algorithm == kWinograd) {
     status = run_winograd(call, shape, state->winograd, packed, bias, state->epilogue, state->outer, workspace);
+  } else if (state->algorithm == kProduct) {
+    status = run_product(call, *state, packed, bias);
   } else {
     status = run_indirect(call, shape, state->indirect, packed, bias, state->epilogue, state->outer, workspace);
   }
