@@ -160,7 +160,7 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
   const uint64_t bytes = static_cast<uint64_t>(weights + padded_channels) * 4;
   if (is_constant(call, 1)) {
     prepared->packed_bytes = bytes;
-  } else {
+  } else if (s->batch * pixels * s->filters != 0) {
     prepared->workspace_bytes = bytes;
   }
   return GK_OK;

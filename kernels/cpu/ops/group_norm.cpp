@@ -65,7 +65,7 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
   if (s->channels_last != 0) {
     // Mean and squares of every block and group; mean and factor of every channel; sums of one block per worker.
     const int64_t floats = s->batch * s->blocks * s->groups * 2 + s->batch * s->channels * 2;
-    prepared->workspace_bytes = static_cast<uint64_t>(floats) * 4;
+    if (s->area > 0) prepared->workspace_bytes = static_cast<uint64_t>(floats) * 4;
     return prepare_epilogue(call, s->batch, s->area, s->channels, &s->epilogue);
   }
   return prepare_epilogue(call, s->batch, s->channels, s->area, &s->epilogue);

@@ -132,7 +132,7 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
     if (largest > (int64_t{1} << 56)) return GK_INVALID_ARGUMENT;
     s->buffer_bytes = (largest + 63) / 64 * 64;
   }
-  prepared->workspace_bytes = static_cast<uint64_t>(end + 2 * s->buffer_bytes);
+  if (element_count(y) != 0) prepared->workspace_bytes = static_cast<uint64_t>(end + 2 * s->buffer_bytes);
   return GK_OK;
 }
 
