@@ -1,4 +1,4 @@
-// Block sizes of matrix products, in one place.
+// Block sizes of matrix products, in one place. A tile record overrides them: [depth, rows].
 #pragma once
 
 #include "cpu/call.h"
@@ -9,8 +9,15 @@ namespace GK_LEVEL {
 // Results that wait for their epilogue: 32 KiB, still in the second-level cache and mostly in the first.
 constexpr int64_t kGemmEpilogueFloats = 8 * 1024;
 
-// Longest range of k in one pass: a panel of B of that many rows takes half of the first-level cache.
+// Most rows of a block: their pointers lie on the stack.
+constexpr int64_t kGemmMostRows = 512;
+
+// Most steps of k in one pass.
 int64_t gemm_depth_limit(const gk_call* call);
+
+// to[p · ld + q] = from[p · p_stride + q · q_stride] for p < rows, q < cols.
+void copy_matrix(const float* from, int64_t p_stride, int64_t q_stride, int64_t rows, int64_t cols, float* to,
+                 int64_t ld);
 
 }  // namespace GK_LEVEL
 }  // namespace graphopt

@@ -20,6 +20,7 @@ namespace GK_LEVEL {
 constexpr int kGemmLanes = kVectorBytes / 4;
 constexpr int kGemmCols = 2 * kGemmLanes;  // 32, 16, 8
 constexpr int kGemmRows = kVectorRegisters == 32 ? (kVectorBytes == 64 ? 14 : 12) : kVectorBytes == 32 ? 6 : 4;
+constexpr int kGemmUnroll = 4;             // steps of k that a tile takes at a time
 
 // ---- packing B ----
 
@@ -53,6 +54,15 @@ struct GemmFinish {
 
 // ---- one block on one thread ----
 
+// Memory of a thread for a part of A or B that has to be copied before it is read, and the matrix it comes from:
+// data[i · other_stride + k · k_stride], i a row of A or a column of B.
+struct GemmCopy {
+  const float* data = nullptr;
+  int64_t other_stride = 0, k_stride = 0;
+  float* scratch = nullptr;  // null: nothing is copied
+  int64_t scratch_floats = 0;
+};
+
 struct GemmBlock {
   const float* const* rows = nullptr;  // a[t][i] = rows[t · tap_step + i], i < m
   int64_t tap_step = 0;
@@ -63,29 +73,55 @@ struct GemmBlock {
   int64_t ldc = 0;
   int64_t row0 = 0, col0 = 0;          // of the block, in the output that `finish` speaks of
   GemmFinish finish;
+  // For one tap only. `stage` in place of rows: A with its rows apart from each other in k, or so far apart that
+  // they meet in the cache. `pack` in place of b: B that is not packed.
+  GemmCopy stage, pack;
 };
 
 // Computes the block. Call it with m ≤ gemm_block_rows(): then the rows of A stay in the second-level cache while
 // the panels of B pass. Zero taps or k give bias and epilogue of zero.
 void gemm_block(const GemmBlock& block);
 
-// Rows that a block of that depth (taps · k) and width should have.
+// Rows that a block of that depth (taps · k) and width should have: a multiple of kGemmRows.
 int64_t gemm_block_rows(const gk_call* call, int64_t k, int64_t n);
 
-// ---- a whole matrix on the caller's threads ----
+// ---- a whole matrix ----
 
 struct GemmMatrix {
-  const float* a = nullptr;  // [m][lda], k contiguous
-  int64_t lda = 0;
-  const float* b = nullptr;  // packed
-  float* c = nullptr;        // [m][ldc]
+  const float* a = nullptr;      // [m][k], k contiguous unless the scratch has room for it
+  int64_t lda = 0, a_k_stride = 1;
+  const float* b = nullptr;      // packed; or else b[k · b_k_stride + j · b_n_stride]: then there must be scratch
+  bool b_packed = true;
+  int64_t b_k_stride = 0, b_n_stride = 0;
+  float* c = nullptr;            // [m][ldc]
   int64_t ldc = 0;
   int64_t m = 0, n = 0, k = 0;
   GemmFinish finish;
+  // gemm_scratch() floats for each worker; may be null where a is contiguous in k and b is packed.
+  float* scratch = nullptr;
 };
 
-// One parallel region, split over rows and columns so that no thread is idle; serial where call->parallel is null
-// or there is little to do.
+// Floats of scratch that each worker needs, or makes good use of.
+struct GemmScratch {
+  int64_t stage = 0, pack = 0;
+  int64_t floats() const { return stage + pack; }
+};
+GemmScratch gemm_scratch(const gk_call* call, const GemmMatrix& matrix);
+
+// How a matrix is cut: units of a few rows and columns, counted along rows or along columns.
+struct GemmGrid {
+  int64_t rows = 0, cols = 0, unit_rows = 0, unit_cols = 0;
+  bool along_rows = false;
+  int64_t units() const { return rows * cols; }
+};
+GemmGrid gemm_grid(const GemmMatrix& matrix);
+
+// Units [begin, end) on this thread, with its own scratch.
+void gemm_units(const gk_call* call, const GemmMatrix& matrix, const GemmGrid& grid, int64_t begin, int64_t end,
+                float* scratch);
+
+// All of it on the caller's threads, one parallel region; serial where call->parallel is null or there is little
+// to do.
 int gemm_f32(const gk_call* call, const GemmMatrix& matrix);
 
 // The same on this thread.

@@ -6,13 +6,20 @@ namespace graphopt {
 namespace GK_LEVEL {
 namespace {
 
-constexpr int kUnroll = 4;
+constexpr int kUnroll = kGemmUnroll;
 
 inline __attribute__((always_inline)) VecF32 load(const float* from) {
   return *reinterpret_cast<const VecF32Unaligned*>(from);
 }
 
 inline __attribute__((always_inline)) void store(float* to, VecF32 v) { *reinterpret_cast<VecF32Unaligned*>(to) = v; }
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+inline __attribute__((always_inline)) __m256i lanes_below(int64_t count) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count < 0 ? 0 : count > 8 ? 8 : count)), lane);
+}
+#endif
 
 inline __attribute__((always_inline)) VecF32 all(float x) { return x - VecF32{}; }
 
@@ -30,7 +37,10 @@ inline __attribute__((always_inline)) void step(VecF32 (&sums)[R][P * V], const 
   for (int r = 0; r < R; ++r) {
     const float x = rows[r][i];
 #pragma GCC unroll 8
-    for (int v = 0; v < P * V; ++v) sums[r][v] += x * columns[v];
+    for (int v = 0; v < P * V; ++v) {
+      sums[r][v] += x * columns[v];
+      opaque(sums[r][v]);  // or steps are merged in ways that need more registers than there are
+    }
   }
 }
 
@@ -39,6 +49,7 @@ inline __attribute__((always_inline)) void accumulate(VecF32 (&sums)[R][P * V], 
   const float* b = tile.b;
   const int64_t panel_step = tile.panel_step, k = tile.k;
   const float* const* pointers = tile.rows;
+  const char *ahead = tile.ahead, *ahead_end = tile.ahead_end;
   for (int64_t tap = 0; tap < tile.taps; ++tap) {
     const float* rows[R];
 #pragma GCC unroll 16
@@ -48,6 +59,13 @@ inline __attribute__((always_inline)) void accumulate(VecF32 (&sums)[R][P * V], 
 #pragma GCC unroll 8
       for (int u = 0; u < kUnroll; ++u) step<R, P, V>(sums, rows, i + u, b + u * V * kGemmLanes, panel_step);
       b += kUnroll * V * kGemmLanes;
+      if (ahead >= ahead_end) ahead = tile.ahead_then, ahead_end = tile.ahead_then_end;
+      if (ahead < ahead_end) {
+        for (int64_t line = 0; line < tile.ahead_lines; ++line, ahead += 64) {
+#pragma GCC unroll 8
+          for (int p = 0; p < P; ++p) __builtin_prefetch(ahead + 4 * p * panel_step, 0, P > 1 ? 3 : 2);
+        }
+      }
     }
     for (; i < k; ++i) {
       step<R, P, V>(sums, rows, i, b, panel_step);
@@ -57,96 +75,119 @@ inline __attribute__((always_inline)) void accumulate(VecF32 (&sums)[R][P * V], 
   }
 }
 
-// The last range of k: one row of `count` columns (a multiple of the lanes), from sums to results.
-template <int N>
-inline __attribute__((always_inline)) void finish_row(VecF32 (&sums)[N], const GemmTile& tile, int row, float* c) {
-  if (tile.alpha != 1.0f) {
-#pragma GCC unroll 8
-    for (int v = 0; v < N; ++v) sums[v] *= tile.alpha;
+// The first `count` floats of a vector, the others zero; count may be anything.
+inline __attribute__((always_inline)) VecF32 load_part(const float* from, int64_t count) {
+#if defined(__AVX512F__)
+  const __mmask16 mask = count >= 16 ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
+  return (VecF32)_mm512_maskz_loadu_ps(mask, from);
+#elif defined(__AVX2__)
+  return (VecF32)_mm256_maskload_ps(from, lanes_below(count));
+#else
+  VecF32 v = {};
+  for (int l = 0; l < kGemmLanes; ++l) {
+    if (l < count) v[l] = from[l];
   }
-  if (tile.bias != nullptr) {
-#pragma GCC unroll 8
-    for (int v = 0; v < N; ++v) sums[v] += load(tile.bias + v * kGemmLanes);
-  }
-  if (tile.addend != nullptr) {
-    const float* addend = tile.addend + row * tile.addend_rows;
-#pragma GCC unroll 8
-    for (int v = 0; v < N; ++v) {
-      sums[v] += tile.addend_scale * (tile.addend_cols == 0 ? all(addend[0]) : load(addend + v * kGemmLanes));
-    }
-  }
-  if (tile.clamp) {
-    const VecF32 low = all(tile.low), high = all(tile.high);
-#pragma GCC unroll 8
-    for (int v = 0; v < N; ++v) {
-      sums[v] = sums[v] < low ? low : sums[v];
-      sums[v] = sums[v] > high ? high : sums[v];
-    }
-  }
-#pragma GCC unroll 8
-  for (int v = 0; v < N; ++v) store(c + v * kGemmLanes, sums[v]);
+  return v;
+#endif
 }
 
-// A tile that reaches past the last column: by way of a row of its own, so that nothing outside is touched.
-template <int N>
-__attribute__((noinline)) void finish_ragged_row(const float* from, const GemmTile& tile, int row) {
-  float bias[N * kGemmLanes] = {}, addend[N * kGemmLanes] = {}, result[N * kGemmLanes];
-  float* c = tile.c + row * tile.ldc;
-  GemmTile inner = tile;
-  for (int64_t j = 0; j < tile.cols; ++j) {
-    if (tile.bias != nullptr) bias[j] = tile.bias[j];
-    if (tile.addend != nullptr) addend[j] = tile.addend[row * tile.addend_rows + j * tile.addend_cols];
+inline __attribute__((always_inline)) void store_part(float* to, VecF32 v, int64_t count) {
+#if defined(__AVX512F__)
+  const __mmask16 mask = count >= 16 ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
+  _mm512_mask_storeu_ps(to, mask, (__m512)v);
+#elif defined(__AVX2__)
+  _mm256_maskstore_ps(to, lanes_below(count), (__m256)v);
+#else
+  for (int l = 0; l < kGemmLanes; ++l) {
+    if (l < count) to[l] = v[l];
   }
-  if (tile.bias != nullptr) inner.bias = bias;
-  if (tile.addend != nullptr) inner.addend = addend, inner.addend_cols = 1;
-  VecF32 sums[N];
-  for (int v = 0; v < N; ++v) sums[v] = load(from + v * kGemmLanes);
-  finish_row<N>(sums, inner, 0, result);
-  for (int64_t j = 0; j < tile.cols; ++j) c[j] = result[j];
+#endif
+}
+
+// Memory of a row of the tile: all of its columns are there, or only the first `cols`.
+struct Whole {
+  VecF32 get(const float* row, int v) const { return load(row + v * kGemmLanes); }
+  void put(float* row, int v, VecF32 x) const { store(row + v * kGemmLanes, x); }
+};
+
+struct Part {
+  int64_t cols;
+  VecF32 get(const float* row, int v) const { return load_part(row + v * kGemmLanes, cols - v * kGemmLanes); }
+  void put(float* row, int v, VecF32 x) const { store_part(row + v * kGemmLanes, x, cols - v * kGemmLanes); }
+};
+
+// From sums to memory.
+template <int R, int N, class Memory>
+inline __attribute__((always_inline)) void finish(VecF32 (&sums)[R][N], const GemmTile& tile, Memory memory) {
+  if (!tile.first) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < N; ++v) sums[r][v] += memory.get(tile.c + r * tile.ldc, v);
+    }
+  }
+  if (tile.last) {
+    if (tile.alpha != 1.0f) {
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+        for (int v = 0; v < N; ++v) sums[r][v] *= tile.alpha;
+      }
+    }
+    if (tile.bias != nullptr) {
+#pragma GCC unroll 8
+      for (int v = 0; v < N; ++v) {
+        const VecF32 bias = memory.get(tile.bias, v);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) sums[r][v] += bias;
+      }
+    }
+    if (tile.addend != nullptr && tile.addend_cols == 0) {
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const float x = tile.addend_scale * tile.addend[r * tile.addend_rows];
+#pragma GCC unroll 8
+        for (int v = 0; v < N; ++v) sums[r][v] += x;
+      }
+    } else if (tile.addend != nullptr) {
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+        for (int v = 0; v < N; ++v) sums[r][v] += tile.addend_scale * memory.get(tile.addend + r * tile.addend_rows, v);
+      }
+    }
+    if (tile.clamp) {
+      const VecF32 low = all(tile.low), high = all(tile.high);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+        for (int v = 0; v < N; ++v) {
+          sums[r][v] = sums[r][v] < low ? low : sums[r][v];
+          sums[r][v] = sums[r][v] > high ? high : sums[r][v];
+        }
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < N; ++v) memory.put(tile.c + r * tile.ldc, v, sums[r][v]);
+  }
 }
 
 template <int R, int P, int V>
 void run(const GemmTile& tile) {
   constexpr int N = P * V;
+  if (tile.fetch_results) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      for (int v = 0; v < N; v += 64 / kVectorBytes) __builtin_prefetch(tile.c + r * tile.ldc + v * kGemmLanes, 1);
+    }
+  }
   VecF32 sums[R][N] = {};
   accumulate<R, P, V>(sums, tile);
-  if (tile.cols < N * kGemmLanes) {
-    float rows[R][N * kGemmLanes];
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < N; ++v) store(rows[r] + v * kGemmLanes, sums[r][v]);
-    }
-    for (int r = 0; r < R; ++r) {
-      float* c = tile.c + r * tile.ldc;
-      if (!tile.first) {
-        for (int64_t j = 0; j < tile.cols; ++j) rows[r][j] += c[j];
-      }
-      if (tile.last) {
-        finish_ragged_row<N>(rows[r], tile, r);
-      } else {
-        for (int64_t j = 0; j < tile.cols; ++j) c[j] = rows[r][j];
-      }
-    }
-    return;
-  }
-  if (!tile.first) {
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < N; ++v) sums[r][v] += load(tile.c + r * tile.ldc + v * kGemmLanes);
-    }
-  }
-  if (tile.last) {
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) finish_row<N>(sums[r], tile, r, tile.c + r * tile.ldc);
-    return;
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < N; ++v) store(tile.c + r * tile.ldc + v * kGemmLanes, sums[r][v]);
-  }
+  if (P == 1 && tile.cols < N * kGemmLanes) return finish<R, N>(sums, tile, Part{tile.cols});
+  finish<R, N>(sums, tile, Whole{});
 }
 
 }  // namespace
