@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/lib/opcodes.h"
 #include "dlpack.h"
 #include "graphopt/graphopt.h"
 #include "plan.h"
@@ -100,6 +101,15 @@ std::vector<std::string> cpu_features() {
   std::vector<std::string> names;
   for (int32_t i = 0; gk_cpu_feature(i) != nullptr; ++i) names.emplace_back(gk_cpu_feature(i));
   return names;
+}
+
+// {name: (number, arity)} of the instructions of elementwise programs.
+nb::dict elementwise_opcodes() {
+  nb::dict opcodes;
+  for (const graphopt::OpcodeInfo& info : graphopt::kOpcodes) {
+    opcodes[info.name] = nb::make_tuple(info.number, info.arity);
+  }
+  return opcodes;
 }
 
 std::vector<std::string> kernel_names() {
@@ -290,6 +300,7 @@ NB_MODULE(_kernels, m) {
   m.def("version", [] { return std::string(gk_version()); }, "Version of the native core.");
   m.def("abi_version", &gk_abi_version, "GK_ABI_VERSION of the C ABI.");
   m.def("kernel_names", &kernel_names, "Names of the kernels, as `call` takes them.");
+  m.def("elementwise_opcodes", &elementwise_opcodes, "{name: (number, arity)} of the instructions of elementwise programs.");
   m.def("known_isas", &known_isas, "Every instruction set there is a name for, of any architecture.");
   m.def("isa_number", [](const std::string& name) { return gk_isa_from_name(name.c_str()); }, "isa"_a,
         "Number of an instruction set in plans and in the C ABI, or -1.");
