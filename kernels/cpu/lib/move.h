@@ -18,14 +18,12 @@ inline bool is_movable(const gk_tensor& tensor) {
   }
   if (bits != 8 && bits != 16 && bits != 32 && bits != 64 && bits != 128) return false;
   if (tensor.ndim > 0 && tensor.shape == nullptr) return false;
-  int64_t bytes = bits / 8;
-  bool fits = true, empty = false;
+  int64_t bytes = bits / 8; // as if there were no dim of 0: then the product of any dims fits
   for (int i = 0; i < tensor.ndim; ++i) {
     if (tensor.shape[i] < 0) return false;
-    empty = empty || tensor.shape[i] == 0;
-    fits = !__builtin_mul_overflow(bytes, tensor.shape[i], &bytes) && fits;
+    if (tensor.shape[i] > 0 && __builtin_mul_overflow(bytes, tensor.shape[i], &bytes)) return false;
   }
-  return fits || empty;
+  return true;
 }
 
 // The same of a tensor that the operator reads or writes as one row-major block.
@@ -42,6 +40,23 @@ inline bool same_dims(const gk_tensor& a, const gk_tensor& b) {
   }
   return true;
 }
+
+// The attribute `axis` counted from the front, or -1 where it is out of range.
+inline int axis_attribute(const gk_call* call, int64_t otherwise, int rank) {
+  int64_t axis = int_attribute(call, "axis", otherwise);
+  if (axis < 0) axis += rank;
+  return axis < 0 || axis >= rank ? -1 : static_cast<int>(axis);
+}
+
+// Elements in the dims [begin, end).
+inline int64_t dims_product(const gk_tensor& tensor, int begin, int end) {
+  int64_t product = 1;
+  for (int i = begin; i < end; ++i) product *= tensor.shape[i];
+  return product;
+}
+
+// Tasks worth a thread, each of which moves that many bytes and looks something up.
+inline int64_t grain_of(int64_t bytes) { return bytes >= kGrainBytes ? 1 : kGrainBytes / (bytes < 16 ? 16 : bytes); }
 
 }  // namespace GK_LEVEL
 }  // namespace graphopt

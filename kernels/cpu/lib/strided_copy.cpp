@@ -330,5 +330,10 @@ int run_copy(const gk_call* call, const StridedCopy& copy, const char* from, cha
   return parallel_for(call, copy.tasks, copy.grain, body, &work);
 }
 
+int copy_block(const gk_call* call, const char* from, char* to, int64_t bytes) {
+  const int64_t stride = 1;
+  return run_copy(call, describe_copy(1, &bytes, &stride, &stride, 1), from, to);
+}
+
 }  // namespace GK_LEVEL
 }  // namespace graphopt

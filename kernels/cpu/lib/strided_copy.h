@@ -34,5 +34,8 @@ void copy_range(const StridedCopy& copy, const char* from, char* to, int64_t beg
 // The whole copy on the call's threads.
 int run_copy(const gk_call* call, const StridedCopy& copy, const char* from, char* to);
 
+// `bytes` bytes on the call's threads.
+int copy_block(const gk_call* call, const char* from, char* to, int64_t bytes);
+
 }  // namespace GK_LEVEL
 }  // namespace graphopt
