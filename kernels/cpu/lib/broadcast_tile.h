@@ -29,5 +29,40 @@ inline __attribute__((always_inline)) void broadcast_tile(const float* a, int64_
   }
 }
 
+// The same where few accumulators would leave the multipliers waiting for each other: k is dealt out in turns to
+// several sets of them, summed at the end.
+template <int ROWS, int VECTORS>
+inline __attribute__((always_inline)) void broadcast_tile_deep(const float* a, int64_t a_row, int64_t a_k,
+                                                               const float* b, int64_t ldb, int64_t k,
+                                                               VecF32 (&acc)[ROWS][VECTORS]) {
+  constexpr int kSets = ROWS * VECTORS >= 8 ? 1 : ROWS * VECTORS >= 4 ? 2 : 4;
+  int64_t step = 0;
+  if constexpr (kSets > 1) {
+    VecF32 sets[kSets][ROWS][VECTORS] = {};
+    for (; step + kSets <= k; step += kSets) {
+#pragma GCC unroll 4
+      for (int set = 0; set < kSets; ++set) {
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; ++i) {
+          const VecF32 x = splat(a[i * a_row]);
+#pragma GCC unroll 8
+          for (int v = 0; v < VECTORS; ++v) sets[set][i][v] += x * load_lanes(b + v * kLanes);
+        }
+        a += a_k;
+        b += ldb;
+      }
+    }
+#pragma GCC unroll 4
+    for (int set = 0; set < kSets; ++set) {
+#pragma GCC unroll 16
+      for (int i = 0; i < ROWS; ++i) {
+#pragma GCC unroll 8
+        for (int v = 0; v < VECTORS; ++v) acc[i][v] += sets[set][i][v];
+      }
+    }
+  }
+  broadcast_tile<ROWS, VECTORS>(a, a_row, a_k, b, ldb, k - step, acc);
+}
+
 }  // namespace GK_LEVEL
 }  // namespace graphopt

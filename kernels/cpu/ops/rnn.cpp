@@ -1,0 +1,19 @@
+// y, h: ONNX's RNN (opset 22): h' = f(X Wᵀ + H Rᵀ + b).
+// Inputs X, W, R, B?, lengths?, initial h?; layouts as in ONNX. Bytes: W and X once, R once per step (it stays in
+// the cache), gates of all steps written and read once. See lib/recurrent.h.
+#include "cpu/lib/recurrent.h"
+
+namespace graphopt {
+namespace GK_LEVEL {
+namespace {
+
+int prepare(const gk_call* call, RecurrentState* state, gk_prepared* prepared) {
+  return prepare_recurrent(call, kRnn, state, prepared);
+}
+
+}  // namespace
+
+int rnn(const gk_call* call) { return run_phase<RecurrentState, prepare, run_recurrent, pack_recurrent>(call); }
+
+}  // namespace GK_LEVEL
+}  // namespace graphopt
