@@ -1,6 +1,7 @@
 """graphopt's native core: kernels per instruction set and the machine's measured ceilings."""
 
 from collections.abc import Mapping, Sequence
+from mmap import mmap
 from typing import final
 
 import numpy as np
@@ -57,6 +58,60 @@ class ForeignTensor:
     @property
     def device_id(self) -> int: ...
 
+@final
+class Plan:
+    """A compiled region or model, opened from the bytes of a plan file.
+
+    ``run`` and ``profile`` may be called from several threads at once. A ValueError says what is wrong
+    with the plan or with the feeds, a RuntimeError what the machine refused.
+    """
+
+    def __init__(
+        self,
+        data: bytes | memoryview | mmap,
+        weights: bytes | memoryview | mmap | None = None,
+        *,
+        isa: str = "best",
+        threads: int = 1,
+        memory_limit: int = 0,
+    ) -> None:
+        """Open a plan; ``data`` and ``weights`` stay in use.
+
+        Args:
+            data: the plan file.
+            weights: the weights file. Of a read-only ``mmap`` (or a memoryview of one) pages are given
+                back to the system once they are packed.
+            isa: an instruction set, or "best": the plan's own, or this machine's best.
+            threads: of one run, the caller's included; plans share the process's threads.
+            memory_limit: bytes of scratch memory and packed constants; 0: none.
+        """
+
+    @property
+    def inputs(self) -> list[tuple[str, str, tuple[int | str | None, ...] | None]]:
+        """Name, dtype and shape of each; a dim is a size, the name of a symbolic one, or None."""
+
+    @property
+    def outputs(self) -> list[tuple[str, str, None]]:
+        """Name and dtype of each; shapes follow from the inputs."""
+
+    @property
+    def isa(self) -> str:
+        """The instruction set it runs on."""
+
+    def run(self, feeds: dict[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
+        """Outputs by name. Their memory is used again once nobody holds them."""
+
+    def profile(
+        self, feeds: dict[str, npt.NDArray[np.generic]]
+    ) -> tuple[dict[str, npt.NDArray[np.generic]], list[tuple[str, str, float]]]:
+        """Outputs by name, and (node, operator, seconds) of each step of the run."""
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held (arena, packed, folded), and how many sets of shapes and simultaneous runs there were."""
+
+    def park(self) -> None:
+        """Send threads that wait awake for a next run to sleep."""
+
 def version() -> str:
     """Version of the native core."""
 
@@ -68,6 +123,12 @@ def kernel_names() -> list[str]:
 
 def known_isas() -> list[str]:
     """Every instruction set there is a name for, of any architecture."""
+
+def elementwise_opcodes() -> dict[str, tuple[int, int]]:
+    """Number and arity of the instructions of elementwise programs, by name."""
+
+def isa_number(isa: str) -> int:
+    """Number of an instruction set in plans and in the C ABI, or -1."""
 
 def isa_features(isa: str) -> list[str]:
     """CPU features an instruction set needs, spelt as in cpu_features(); ValueError for an unknown one."""

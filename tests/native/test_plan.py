@@ -1,0 +1,224 @@
+"""Plans from Python: feeds and outputs as arrays, errors, threads, memory that is given back."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphopt import _kernels
+
+DTYPES = {"float32": (2, 32), "int64": (0, 64), "bool": (6, 8), "bfloat16": (4, 16), "uint8": (1, 8)}
+ANY = -1
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<I", len(value)) + value.encode()
+
+
+def numbers(code: str, values: list[int]) -> bytes:
+    return struct.pack(f"<I{len(values)}{code}", len(values), *values)
+
+
+class PlanFile:
+    """Writes plans of a few steps."""
+
+    def __init__(self) -> None:
+        self.values: list[bytes] = []
+        self.inputs: list[int] = []
+        self.steps: list[bytes] = []
+        self.symbols = ["N"]
+
+    def value(self, name: str, dtype: str, kind: int = 0, payload: bytes = b"") -> int:
+        self.values.append(text(name) + struct.pack("<4B", *DTYPES[dtype], kind, 0) + payload)
+        return len(self.values) - 1
+
+    def input(self, name: str, dtype: str, dims: list[int]) -> int:
+        shape = struct.pack(f"<i{len(dims)}q", len(dims), *dims)
+        self.inputs.append(self.value(name, dtype, 1, shape))
+        return self.inputs[-1]
+
+    def weight(self, name: str, size: int) -> int:
+        return self.value(name, "float32", 2, struct.pack("<iqBQQ", 1, size, 1, 0, 4 * size))
+
+    def step(self, op: str, inputs: list[int], outputs: list[int], axis: int | None = None) -> None:
+        attributes = [] if axis is None else [text("axis") + b"\1" + struct.pack("<q", axis)]
+        body = struct.pack("<I", len(attributes)) + b"".join(attributes) + struct.pack("<I", 0)
+        self.steps.append(text(f"the {op}") + text(op) + numbers("i", inputs) + numbers("i", outputs) + body)
+
+    def write(self, outputs: list[int], *, isa: int = 0, arch: int = 0) -> bytes:
+        parts = [b"GOPTPLAN", struct.pack("<4I", 1, arch, isa, 0)]
+        parts += [struct.pack("<I", len(self.values)), *self.values]
+        parts += [struct.pack("<I", len(self.symbols)), *map(text, self.symbols)]
+        parts += [numbers("I", self.inputs), numbers("I", outputs), struct.pack("<I", len(self.steps))]
+        return b"".join(parts + self.steps)
+
+
+def doubling(dtype: str = "float32") -> bytes:
+    """y = x twice, one behind the other; x: [N]."""
+    plan = PlanFile()
+    x, y = plan.input("x", dtype, [-2]), plan.value("y", dtype)
+    plan.step("concat", [x, x], [y], axis=0)
+    return plan.write([y])
+
+
+def test_what_it_takes_and_gives() -> None:
+    plan = PlanFile()
+    x, mask = plan.input("x", "float32", [2, -2, ANY]), plan.input("mask", "bool", [])
+    opened = _kernels.Plan(plan.write([x, mask]))
+    assert opened.inputs == [("x", "float32", (2, "N", None)), ("mask", "bool", ())]
+    assert opened.outputs == [("x", "float32", None), ("mask", "bool", None)]
+    assert opened.isa == _kernels.best_isa()
+
+
+@pytest.mark.parametrize("isa", _kernels.supported_isas())
+def test_every_level_runs(isa: str) -> None:
+    plan = _kernels.Plan(doubling(), isa=isa)
+    assert plan.isa == isa
+    np.testing.assert_array_equal(plan.run({"x": np.arange(3, dtype=np.float32)})["y"], [0, 1, 2, 0, 1, 2])
+
+
+def test_any_array_goes_in() -> None:
+    plan = _kernels.Plan(doubling())
+    x = np.arange(12, dtype=np.float32)
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    odd = np.frombuffer(b"." + x.tobytes(), np.uint8)[1:].view(np.float32)
+    for array in (x, x[::2], x[::-1], read_only, odd, x[:0], np.broadcast_to(x[:1], 5)):
+        np.testing.assert_array_equal(plan.run({"x": array})["y"], np.concatenate([array, array]))
+
+
+def test_bfloat16_crosses_as_ml_dtypes() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    plan = _kernels.Plan(doubling("bfloat16"))
+    x = np.arange(3).astype(ml_dtypes.bfloat16)
+    y = plan.run({"x": x})["y"]
+    assert y.dtype == ml_dtypes.bfloat16
+    np.testing.assert_array_equal(y, np.concatenate([x, x]))
+
+
+def test_output_memory_is_used_again_only_when_nobody_holds_it() -> None:
+    plan = _kernels.Plan(doubling())
+    x = np.arange(1000, dtype=np.float32)
+    held = [plan.run({"x": x + i})["y"] for i in range(6)]
+    views = [plan.run({"x": x})["y"][1:3] for _ in range(2)]
+    assert len({array.ctypes.data for array in held}) == 6
+    for i, array in enumerate(held):
+        np.testing.assert_array_equal(array[:1000], x + i)
+    np.testing.assert_array_equal(views, [[1, 2], [1, 2]])
+    del held, views
+    first = plan.run({"x": x})["y"].ctypes.data
+    assert plan.run({"x": x})["y"].ctypes.data == first
+
+
+def test_wrong_feeds_are_value_errors() -> None:
+    plan = _kernels.Plan(doubling())
+    x = np.zeros(3, np.float32)
+    refused = [
+        ({}, "input 'x' is missing"),
+        ({"x": x, "z": x}, "there is no input 'z'"),
+        ({"x": x[None]}, r"input 'x' is float32\[1,3\], not float32\[N\]"),
+        ({"x": x.astype(np.float64)}, r"input 'x' is float64\[3\], not float32\[N\]"),
+        ({"x": x.astype(">f4")}, "input 'x' is no array of numbers in this machine's byte order"),
+        ({"x": np.array(["a"])}, "input 'x' is no array of numbers"),
+        ({"x": [1.0]}, "input 'x' is no array of numbers"),
+    ]
+    for feeds, message in refused:
+        with pytest.raises(ValueError, match=message):
+            plan.run(feeds)  # type: ignore[arg-type]
+
+
+def test_wrong_plans_are_errors() -> None:
+    data = doubling()
+    for end in range(len(data)):
+        with pytest.raises(ValueError, match=r"plan|value"):
+            _kernels.Plan(data[:end])
+    with pytest.raises(ValueError, match="bytes follow its end"):
+        _kernels.Plan(data + b"\0")
+    with pytest.raises(ValueError, match="'sse9' is not an instruction set graphopt knows"):
+        _kernels.Plan(data, isa="sse9")
+    with pytest.raises(ValueError, match="a plan takes 1 to 1024 threads, not 5000"):
+        _kernels.Plan(data, threads=5000)
+
+
+def test_a_plan_for_another_machine_is_refused() -> None:
+    plan = PlanFile()
+    outputs = [plan.input("x", "float32", [-2])]
+    foreign = next(isa for isa in _kernels.known_isas() if isa not in _kernels.supported_isas())
+    with pytest.raises(RuntimeError, match=f"compiled for '{foreign}', which this machine does not have"):
+        _kernels.Plan(plan.write(outputs, isa=_kernels.isa_number(foreign)))
+    other = 2 if _kernels.isa_number(_kernels.best_isa()) < _kernels.isa_number("neon") else 1
+    with pytest.raises(RuntimeError, match=r"the plan was compiled for .*; compile the model again"):
+        _kernels.Plan(plan.write(outputs, arch=other))
+    with pytest.raises(RuntimeError, match=f"this machine does not have the instruction set '{foreign}'"):
+        _kernels.Plan(plan.write(outputs), isa=foreign)
+
+
+def test_profile_names_every_step() -> None:
+    outputs, steps = _kernels.Plan(doubling()).profile({"x": np.ones(2, np.float32)})
+    np.testing.assert_array_equal(outputs["y"], np.ones(4))
+    assert [step[:2] for step in steps] == [("the concat", "concat")]
+    assert 0 <= steps[0][2] < 1
+
+
+def test_memory_beyond_the_limit_is_refused() -> None:
+    plan = PlanFile()
+    x, y, z = plan.input("x", "float32", [-2]), plan.value("y", "float32"), plan.value("z", "float32")
+    plan.step("concat", [x, x], [y], axis=0)
+    plan.step("concat", [y, y], [z], axis=0)
+    opened = _kernels.Plan(plan.write([z]), memory_limit=4096)
+    with pytest.raises(RuntimeError, match="more than its limit of 4096"):
+        opened.run({"x": np.zeros(10_000, np.float32)})
+    assert opened.run({"x": np.zeros(10, np.float32)})["z"].shape == (40,)
+
+
+def test_threads_share_a_plan() -> None:
+    plan = _kernels.Plan(doubling(), threads=2)
+    failed: list[int] = []
+
+    def work(seed: int) -> None:
+        for size in range(1, 60):
+            x = np.full(size, seed, np.float32)
+            if not (plan.run({"x": x})["y"] == seed).all():
+                failed.append(size)
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failed
+    assert plan.memory()["shapes"] <= 32
+
+
+def test_weights_may_be_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    np.arange(1000, dtype=np.float32).tofile(path)
+    plan = PlanFile()
+    x, w, y = plan.input("x", "float32", [-2]), plan.weight("w", 1000), plan.value("y", "float32")
+    plan.step("concat", [w, x], [y], axis=0)
+    data = plan.write([y])
+    expected = np.append(np.arange(1000), 7)
+    with path.open("rb") as file:
+        weights = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    opened = _kernels.Plan(memoryview(data), weights)
+    references = sys.getrefcount(weights)
+    np.testing.assert_array_equal(opened.run({"x": np.array([7], np.float32)})["y"], expected)
+    assert sys.getrefcount(weights) == references
+    with pytest.raises(ValueError, match=r"weights\.bin, which is missing"):
+        _kernels.Plan(data)
+    with pytest.raises(ValueError, match=r"reaches past the end of weights\.bin"):
+        _kernels.Plan(data, weights[:3999])
+
+
+def test_park_between_runs() -> None:
+    plan = _kernels.Plan(doubling(), threads=2)
+    x = np.zeros(1_000_000, np.float32)
+    for _ in range(3):
+        plan.run({"x": x})
+        plan.park()
