@@ -319,10 +319,10 @@ void blocks() {
 
 void epilogues() {
   const Conv conv = {.x = {2, 6, 5, 7}, .w = {19, 7, 3, 3}, .pads = {1, 1, 1, 1}};
-  Case(conv, {.program = {k_relu, kFloat, 0, 0, -1, -1}}, [](double x, const std::vector<double>&) {
+  Case(conv, {.program = {k_relu, kFloat, 1, 0, -1, -1}, .result = 1}, [](double x, const std::vector<double>&) {
     return x > 0 ? x : 0.0;
   }).check();
-  Case(conv, {.program = {k_add, kFloat, 2, 0, 1, -1, k_relu, kFloat, 2, 2, -1, -1}, .result = 2, .dims = {{2, 6, 5, 19}}},
+  Case(conv, {.program = {k_add, kFloat, 2, 0, 1, -1, k_relu, kFloat, 3, 2, -1, -1}, .result = 3, .dims = {{2, 6, 5, 19}}},
        [](double x, const std::vector<double>& operands) { return std::fmax(x + operands[0], 0.0); })
       .check();
   // One number per channel; per image and channel; per pixel; per line: each is its own way through the epilogue.
@@ -338,6 +338,35 @@ void epilogues() {
   }
 }
 
+// Few channels or few filters: bands of lines, folded pixels, sums along lanes.
+void lines() {
+  for (const int64_t filters : {1, 2, 3, 5, 8, 12, 16, 20}) {
+    Case({.x = {1, 9, 21, 3}, .w = {filters, 3, 3, 5}, .strides = {2, 1}, .pads = {1, 2, 1, 2}}).check();
+    Case({.x = {1, 6, 40, 2}, .w = {filters, 2, 2, 19}, .pads = {0, 9, 1, 9}}).check();
+  }
+  Case({.x = {2, 5, 11, 33}, .w = {1, 33, 3, 3}, .pads = {1, 1, 1, 1}}).check();
+  Case({.x = {1, 3, 400, 1}, .w = {1, 1, 1, 64}, .strides = {1, 2}}).check();
+  Case({.x = {1, 700, 1}, .w = {36, 1, 64}, .strides = {2}, .pads = {3, 40}}).check();
+  Case({.x = {1, 3, 7, 9, 2}, .w = {4, 2, 2, 3, 3}, .pads = {1, 1, 1, 0, 1, 1}}).check();
+  Case({.x = {1, 2, 3, 1}, .w = {8, 1, 3, 3}, .pads = {1, 1, 1, 1}}).check();
+  Case({.x = {1, 9, 9, 2}, .w = {6, 2, 3, 3}, .dilations = {2, 1}, .pads = {-1, 1, 3, 1}}).check();
+  for (const int64_t filters : {1, 6, 20}) {
+    const Conv conv = {.x = {2, 5, 13, 3}, .w = {filters, 3, 3, 9}, .pads = {1, 4, 1, 4}};
+    Case(conv, {.program = {k_relu, kFloat, 1, 0, -1, -1}, .result = 1}, [](double x, const std::vector<double>&) {
+      return x > 0 ? x : 0.0;
+    }).check();
+    for (const std::vector<int64_t>& dims : std::vector<std::vector<int64_t>>{{2, 5, 13, filters}, {2, 1, 1, filters}, {13, 1}}) {
+      Case(conv, {.program = {k_add, kFloat, 2, 0, 1, -1}, .result = 2, .dims = {dims}},
+           [](double x, const std::vector<double>& operands) { return x + operands[0]; })
+          .check();
+    }
+    Case infinite(conv);
+    infinite.x()[7] = std::numeric_limits<float>::infinity();
+    infinite.x()[200] = std::numeric_limits<float>::quiet_NaN();
+    infinite.check();
+  }
+}
+
 // 3×3 of stride 1 with enough channels and tiles for the Winograd form, odd and even sizes, padding on any side.
 void winograd() {
   for (const int64_t channels : {16, 19, 40}) {
@@ -349,11 +378,11 @@ void winograd() {
   Case({.x = {1, 40, 33, 17}, .w = {18, 17, 3, 3}, .bias = false}).check();
   Case({.x = {1, 31, 16}, .w = {18, 16, 3}, .pads = {1, 1}}).check();
   const Conv conv = {.x = {2, 7, 9, 16}, .w = {37, 16, 3, 3}, .pads = {1, 1, 1, 1}};
-  Case(conv, {.program = {k_relu, kFloat, 0, 0, -1, -1}}, [](double x, const std::vector<double>&) {
+  Case(conv, {.program = {k_relu, kFloat, 1, 0, -1, -1}, .result = 1}, [](double x, const std::vector<double>&) {
     return x > 0 ? x : 0.0;
   }).check();
   for (const std::vector<int64_t>& dims : std::vector<std::vector<int64_t>>{{2, 7, 9, 37}, {2, 1, 1, 37}, {7, 9, 1}, {7, 1, 1}}) {
-    Case(conv, {.program = {k_add, kFloat, 2, 0, 1, -1, k_relu, kFloat, 2, 2, -1, -1}, .result = 2, .dims = {dims}},
+    Case(conv, {.program = {k_add, kFloat, 2, 0, 1, -1, k_relu, kFloat, 3, 2, -1, -1}, .result = 3, .dims = {dims}},
          [](double x, const std::vector<double>& operands) { return std::fmax(x + operands[0], 0.0); })
         .check();
     Case(conv, {.program = {k_mul, kFloat, 2, 0, 1, -1}, .result = 2, .dims = {dims}},
@@ -409,6 +438,7 @@ void test_conv() {
   shapes();
   blocks();
   epilogues();
+  lines();
   winograd();
   special_values();
   refusals();

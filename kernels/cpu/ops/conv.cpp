@@ -4,6 +4,7 @@
 // PREPARE chooses an algorithm for the shapes; each has a header of its own that says what it moves.
 #include "cpu/lib/conv_depthwise.h"
 #include "cpu/lib/conv_indirect.h"
+#include "cpu/lib/conv_lines.h"
 #include "cpu/lib/conv_shape.h"
 #include "cpu/lib/conv_winograd.h"
 #include "cpu/lib/gemm_f32.h"
@@ -12,7 +13,7 @@ namespace graphopt {
 namespace GK_LEVEL {
 namespace {
 
-enum Algorithm : int32_t { kEmpty, kDepthwise, kIndirect, kWinograd, kProduct };
+enum Algorithm : int32_t { kEmpty, kDepthwise, kIndirect, kWinograd, kProduct, kLines };
 
 struct State {
   ConvShape shape;
@@ -25,6 +26,7 @@ struct State {
   DepthwisePlan depthwise;
   IndirectPlan indirect;
   WinogradPlan winograd;
+  LinesPlan lines;
 };
 
 constexpr int64_t kAlign = GK_ALIGNMENT;
@@ -51,7 +53,8 @@ Algorithm choose(const gk_call* call, const ConvShape& s) {
   if (s.is_empty()) return kEmpty;
   if (s.group > 1 && s.group == s.channels && s.in[0] * s.in[1] * s.in[2] > 0) return kDepthwise;
   if (is_matrix_product(s)) return kProduct;
-  return winograd_pays(call, s) ? kWinograd : kIndirect;
+  if (winograd_pays(call, s)) return kWinograd;
+  return lines_pay(s) ? kLines : kIndirect;
 }
 
 int prepare_epilogue_of(const gk_call* call, State* state) {
@@ -83,6 +86,10 @@ int prepare(const gk_call* call, State* state, gk_prepared* prepared) {
     prepare_winograd(call, s, &state->winograd);
     state->packed_bytes = winograd_packed_bytes(s);
     scratch = winograd_workspace_bytes(call, s, state->winograd);
+  } else if (state->algorithm == kLines) {
+    prepare_lines(call, s, &state->lines);
+    state->packed_bytes = lines_packed_bytes(s, state->lines);
+    scratch = lines_workspace_bytes(call, s, state->lines);
   } else {
     if (state->algorithm == kProduct && state->outer != 1) state->algorithm = kIndirect;
     prepare_indirect(call, s, &state->indirect);
@@ -92,6 +99,7 @@ int prepare(const gk_call* call, State* state, gk_prepared* prepared) {
   if (is_constant(call, 1)) {
     prepared->packed_bytes = static_cast<uint64_t>(state->packed_bytes);
     prepared->packed_format = state->algorithm == kProduct ? kIndirect : state->algorithm;
+    if (state->algorithm == kLines) prepared->packed_format += 16 * lines_format(state->lines);
   } else {
     state->packs_in_run = 1;
     state->packed_at = aligned(scratch);
@@ -107,6 +115,7 @@ void pack_weights(const gk_call* call, const State& state, void* packed) {
   if (state.algorithm == kIndirect || state.algorithm == kProduct) {
     pack_indirect(state.shape, weights, static_cast<float*>(packed));
   }
+  if (state.algorithm == kLines) pack_lines(state.shape, state.lines, weights, static_cast<float*>(packed));
   if (state.algorithm == kWinograd) pack_winograd(state.shape, weights, static_cast<float*>(packed));
 }
 
@@ -149,6 +158,8 @@ int run(const gk_call* call, const State* state) {
                            data_of<float>(call->outputs[0]));
   } else if (state->algorithm == kWinograd) {
     status = run_winograd(call, shape, state->winograd, packed, bias, state->epilogue, state->outer, workspace);
+  } else if (state->algorithm == kLines) {
+    status = run_lines(call, shape, state->lines, packed, bias, state->epilogue, state->outer, workspace);
   } else if (state->algorithm == kProduct) {
     status = run_product(call, *state, packed, bias);
   } else {

@@ -1,0 +1,390 @@
+#include "cpu/lib/conv_lines.h"
+
+#include <string.h>
+
+#include "cpu/lib/conv_dot.h"
+#include "cpu/lib/gemm_f32.h"
+
+namespace graphopt {
+namespace GK_LEVEL {
+namespace {
+
+constexpr int64_t kBandFloats = 24 * 1024;
+constexpr int32_t kFolds[] = {1, 2, 3, 4, 8, 16, 32};
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+int64_t taps_of(const ConvShape& s) { return s.kernel[0] * s.kernel[1]; }
+// Floats of one tap: the union of the windows of `fold` pixels.
+int64_t span_of(const ConvShape& s, int64_t fold) { return ((fold - 1) * s.stride[2] + s.kernel[2]) * s.channels; }
+
+// Multiply-adds of whole vectors for one pixel of Y, over the share of the peak that register tiles of that width reach.
+double fold_cost(const ConvShape& s, int64_t fold) {
+  const int64_t vectors = ceil_div(fold * s.filters, kLanes);
+  const double rate = vectors == 1 ? 0.65 : vectors % 2 == 0 ? 0.95 : 0.85;
+  return static_cast<double>(taps_of(s) * span_of(s, fold) * vectors) / static_cast<double>(fold) / rate;
+}
+
+int32_t best_fold(const ConvShape& s) {
+  int32_t best = 1;
+  for (const int32_t fold : kFolds) {
+    if (fold <= s.out[2] && fold_cost(s, fold) < 0.95 * fold_cost(s, best)) best = fold;
+  }
+  return best;
+}
+
+// The same for lanes along the sum, with their reduction at the end.
+double dot_cost(const ConvShape& s) {
+  const int64_t vectors = taps_of(s) * ceil_div(s.kernel[2] * s.channels, kLanes);
+  return static_cast<double>(s.filters) * (1.4 * static_cast<double>(vectors) + 5.0);
+}
+
+struct Run {
+  const gk_call* call;
+  const ConvShape* shape;
+  const LinesPlan* plan;
+  const Epilogue* epilogue;
+  const float *x, *packed, *bias;
+  float* y;
+  GemmFinish finish;
+  bool in_product;  // the product does the epilogue
+  char* workers;
+  int64_t worker_bytes, band_bytes;
+  int64_t rows;  // pixels of one outer slice of the epilogue
+  int64_t bands, parts;
+};
+
+// The lines of Y and the pixels of them that a task computes.
+struct Task {
+  int64_t image, depth, line, lines, pixel, pixels;
+};
+
+Task task_of(const Run& run, int64_t index) {
+  const ConvShape& s = *run.shape;
+  Task task;
+  task.pixel = index % run.parts * run.plan->pixels;
+  index /= run.parts;
+  task.line = index % run.bands * run.plan->lines;
+  index /= run.bands;
+  task.depth = index % s.out[0];
+  task.image = index / s.out[0];
+  task.lines = s.out[1] - task.line < run.plan->lines ? s.out[1] - task.line : run.plan->lines;
+  task.pixels = s.out[2] - task.pixel < run.plan->pixels ? s.out[2] - task.pixel : run.plan->pixels;
+  return task;
+}
+
+// Copies `count` floats and says whether all of them are finite.
+bool copy_finite(const float* from, int64_t count, float* to) {
+  VecI32 infinite = {};
+  int64_t i = 0;
+  for (; i < count; i += kLanes) {
+    const VecF32 v = count - i < kLanes ? load_part(from + i, count - i) : load_lanes(from + i);
+    // x − x is 0 unless x is infinite or NaN.
+    infinite |= (v - v) != VecF32{};
+    if (count - i < kLanes) {
+      store_part(to + i, v, count - i);
+    } else {
+      store_lanes(to + i, v);
+    }
+  }
+  int32_t any = 0;
+  for (int lane = 0; lane < kLanes; ++lane) any |= infinite[lane];
+  return any == 0;
+}
+
+// band[depth][line][pixel][channel] of what the task reads, zeros where X ends; whether all of it is finite.
+bool fill_band(const Run& run, const Task& task, float* band) {
+  const ConvShape& s = *run.shape;
+  const int64_t lines = (task.lines - 1) * s.stride[1] + (s.kernel[1] - 1) * s.dilation[1] + 1;
+  const int64_t w0 = task.pixel * s.stride[2] - s.pad[2];
+  const int64_t width = run.plan->line_floats / s.channels;
+  const int64_t left = w0 < 0 ? (-w0 < width ? -w0 : width) : 0;
+  const int64_t end = s.in[2] - w0 < width ? s.in[2] - w0 : width;
+  const int64_t inside = end > left ? end - left : 0;
+  bool finite = true;
+  for (int64_t kd = 0; kd < s.kernel[0]; ++kd) {
+    const int64_t d = task.depth * s.stride[0] - s.pad[0] + kd * s.dilation[0];
+    for (int64_t line = 0; line < lines; ++line) {
+      float* to = band + (kd * run.plan->band_lines + line) * run.plan->line_floats;
+      const int64_t h = task.line * s.stride[1] - s.pad[1] + line;
+      if (d < 0 || d >= s.in[0] || h < 0 || h >= s.in[1] || inside == 0) {
+        memset(to, 0, static_cast<size_t>(4 * run.plan->line_floats));
+        continue;
+      }
+      const float* from = run.x + (((task.image * s.in[0] + d) * s.in[1] + h) * s.in[2] + w0 + left) * s.channels;
+      const int64_t first = left * s.channels, count = inside * s.channels;
+      memset(to, 0, static_cast<size_t>(4 * first));
+      finite &= copy_finite(from, count, to + first);
+      memset(to + first + count, 0, static_cast<size_t>(4 * (run.plan->line_floats - first - count)));
+    }
+  }
+  return finite;
+}
+
+int64_t tap_offset(const Run& run, int64_t tap) {
+  const ConvShape& s = *run.shape;
+  const int64_t kd = tap / s.kernel[1], kh = tap % s.kernel[1];
+  return (kd * run.plan->band_lines + kh * s.dilation[1]) * run.plan->line_floats;
+}
+
+// Rows of the product that start every `fold` pixels, line by line, and for each line one that ends at its end.
+struct Tables {
+  const float **rows, **ends;
+  int64_t groups;  // rows of a line
+};
+
+void fill_tables(const Run& run, const float* band, Tables tables) {
+  const ConvShape& s = *run.shape;
+  const LinesPlan& plan = *run.plan;
+  const int64_t step = plan.fold * s.stride[2] * s.channels;
+  for (int64_t tap = 0; tap < taps_of(s); ++tap) {
+    const float* from = band + tap_offset(run, tap);
+    for (int64_t line = 0; line < plan.lines; ++line) {
+      const float** to = tables.rows + (tap * plan.lines + line) * tables.groups;
+      for (int64_t i = 0; i < tables.groups; ++i) to[i] = from + line * s.stride[1] * plan.line_floats + i * step;
+    }
+  }
+}
+
+void multiply(const Run& run, const Task& task, const float* band, const Tables& tables, int64_t pixel0) {
+  const ConvShape& s = *run.shape;
+  const LinesPlan& plan = *run.plan;
+  const int64_t taps = taps_of(s), groups = task.pixels / plan.fold, columns = plan.fold * s.filters;
+  GemmBlock block;
+  block.taps = taps;
+  block.k = span_of(s, plan.fold);
+  block.b = run.packed;
+  block.n = columns;
+  block.finish = run.finish;
+  block.finish.outer = pixel0 / run.rows;
+  block.ldc = columns;
+  block.tap_step = plan.lines * tables.groups;
+  // Whole lines lie behind each other, in Y as in the table.
+  const bool joined = groups == tables.groups && task.pixels == s.out[2] && groups * plan.fold == task.pixels;
+  for (int64_t line = 0; line < (joined ? 1 : task.lines); ++line) {
+    block.rows = tables.rows + line * tables.groups;
+    block.m = joined ? task.lines * groups : groups;
+    const int64_t pixel = pixel0 + line * s.out[2];
+    block.row0 = pixel % run.rows;
+    block.c = run.y + pixel * s.filters;
+    gemm_block(block);
+  }
+  if (groups * plan.fold == task.pixels) return;
+  // What is left of each line: its last `fold` pixels, some of them for the second time.
+  const int64_t last = task.pixels - plan.fold;
+  for (int64_t tap = 0; tap < taps; ++tap) {
+    for (int64_t line = 0; line < task.lines; ++line) {
+      tables.ends[tap * task.lines + line] =
+          band + tap_offset(run, tap) + line * s.stride[1] * plan.line_floats + last * s.stride[2] * s.channels;
+    }
+  }
+  block.rows = tables.ends;
+  block.tap_step = block.m = task.lines;
+  block.ldc = s.out[2] * s.filters;
+  block.c = run.y + (pixel0 + last) * s.filters;
+  gemm_block(block);
+}
+
+// Without the zeros of folded weights; slow.
+void multiply_plainly(const Run& run, const Task& task, const float* band, int64_t pixel0) {
+  const ConvShape& s = *run.shape;
+  const LinesPlan& plan = *run.plan;
+  const int64_t depth = taps_of(s) * span_of(s, plan.fold), run_floats = s.kernel[2] * s.channels;
+  for (int64_t line = 0; line < task.lines; ++line) {
+    for (int64_t pixel = 0; pixel < task.pixels; ++pixel) {
+      for (int64_t m = 0; m < s.filters; ++m) {
+        // The columns of the first of the folded pixels are W itself.
+        const int64_t panel = m / kGemmCols * kGemmCols, left = plan.fold * s.filters - panel;
+        const int64_t width = left <= kGemmLanes ? kGemmLanes : kGemmCols;
+        const float* w = run.packed + gemm_panel_offset(depth, panel) + (m - panel);
+        float sum = 0.0f;
+        for (int64_t tap = 0; tap < taps_of(s); ++tap, w += span_of(s, plan.fold) * width) {
+          const float* x = band + tap_offset(run, tap) + line * s.stride[1] * plan.line_floats +
+                           pixel * s.stride[2] * s.channels;
+          for (int64_t i = 0; i < run_floats; ++i) sum += x[i] * w[i * width];
+        }
+        if (run.bias != nullptr) sum += run.bias[m];
+        if (run.in_product && run.epilogue->form == kEpilogueClamp) {
+          sum = sum < run.epilogue->low ? run.epilogue->low : sum > run.epilogue->high ? run.epilogue->high : sum;
+        }
+        run.y[(pixel0 + line * s.out[2] + pixel) * s.filters + m] = sum;
+      }
+    }
+  }
+}
+
+void sum_dots(const Run& run, const Task& task, const float* band, int64_t* offsets, int64_t pixel0) {
+  const ConvShape& s = *run.shape;
+  DotLine dot;
+  dot.taps = taps_of(s);
+  dot.count = span_of(s, 1);
+  dot.x_step = s.stride[2] * s.channels;
+  dot.y_step = s.filters;
+  dot.pixels = task.pixels;
+  dot.tap_offset = offsets;
+  for (int64_t tap = 0; tap < dot.taps; ++tap) offsets[tap] = tap_offset(run, tap);
+  for (int64_t line = 0; line < task.lines; ++line) {
+    dot.x = band + line * s.stride[1] * run.plan->line_floats;
+    for (int64_t m = 0; m < s.filters; ++m) {
+      dot.w = run.packed + m * dot.taps * dot_padded(dot.count);
+      dot.bias = run.bias == nullptr ? 0.0f : run.bias[m];
+      dot.y = run.y + (pixel0 + line * s.out[2]) * s.filters + m;
+      dot_line(dot);
+    }
+  }
+}
+
+void run_tasks(void* context, int64_t begin, int64_t end, int32_t worker) {
+  const Run& run = *static_cast<const Run*>(context);
+  const ConvShape& s = *run.shape;
+  const LinesPlan& plan = *run.plan;
+  char* memory = run.workers + worker * run.worker_bytes;
+  float* band = reinterpret_cast<float*>(memory);
+  Tables tables;
+  tables.groups = plan.pixels / plan.fold;
+  tables.rows = reinterpret_cast<const float**>(memory + run.band_bytes);
+  tables.ends = tables.rows + taps_of(s) * plan.lines * tables.groups;
+  if (plan.dot == 0) fill_tables(run, band, tables);
+  for (int64_t index = begin; index < end; ++index) {
+    const Task task = task_of(run, index);
+    const int64_t pixel0 =
+        ((task.image * s.out[0] + task.depth) * s.out[1] + task.line) * s.out[2] + task.pixel;
+    const bool finite = fill_band(run, task, band);
+    if (plan.dot != 0) {
+      sum_dots(run, task, band, reinterpret_cast<int64_t*>(memory + run.band_bytes), pixel0);
+    } else if (plan.fold > 1 && (!finite || task.pixels < plan.fold)) {
+      multiply_plainly(run, task, band, pixel0);
+    } else {
+      multiply(run, task, band, tables, pixel0);
+    }
+    if (run.in_product || !epilogue_is_tiled(*run.epilogue)) continue;
+    for (int64_t line = 0; line < task.lines; ++line) {
+      const int64_t pixel = pixel0 + line * s.out[2];
+      apply_epilogue(*run.epilogue, run.call, run.y + pixel * s.filters, s.filters, pixel / run.rows, pixel % run.rows,
+                     task.pixels, 0, s.filters);
+    }
+  }
+}
+
+}  // namespace
+
+bool lines_pay(const ConvShape& s) {
+  if (s.group != 1 || s.dilation[2] != 1 || s.channels == 0 || s.in[0] * s.in[1] * s.in[2] == 0) return false;
+  // The indirect form: a tap at a time, or a kernel line at a time where nothing is padded.
+  const bool padded = s.pad[2] != 0 || (s.out[2] - 1) * s.stride[2] + s.kernel[2] > s.in[2];
+  const double per_tap = s.kernel[2] == 1 || !padded ? 0.0 : 3.0 / static_cast<double>(s.channels);
+  const double indirect = fold_cost(s, 1) * (1.0 + per_tap);
+  const double copy = 2.0 * static_cast<double>(ceil_div(s.stride[2] * s.channels, kLanes) * s.stride[1]) + 4.0;
+  const double fold = fold_cost(s, best_fold(s)), dot = dot_cost(s);
+  return (fold < dot ? fold : dot) + copy < indirect;
+}
+
+void prepare_lines(const gk_call* call, const ConvShape& s, LinesPlan* plan) {
+  const int32_t fold = best_fold(s);
+  plan->dot = dot_cost(s) < fold_cost(s, fold) ? 1 : 0;
+  plan->fold = plan->dot != 0 ? 1 : fold;
+  const int64_t workers = worker_count(call), step = s.stride[2] * s.channels;
+  const int64_t kernel_lines = (s.kernel[1] - 1) * s.dilation[1] + 1;
+  // Long lines are cut into parts, and short ones put together into a band.
+  int64_t most = kBandFloats / (s.kernel[0] * kernel_lines * step);
+  const int64_t tasks = s.batch * s.out[0] * s.out[1], least = plan->fold * kGemmRows * 4;
+  if (tasks < 4 * workers && workers > 1 && most > ceil_div(s.out[2] * tasks, 4 * workers)) {
+    most = ceil_div(s.out[2] * tasks, 4 * workers);
+  }
+  most = ceil_div(most < least ? least : most, plan->fold) * plan->fold;
+  plan->pixels = most < s.out[2] ? most : s.out[2];
+  const int64_t padded = ceil_div(plan->pixels, plan->fold) * plan->fold;
+  plan->line_floats = (padded - 1) * step + s.kernel[2] * s.channels;
+  int64_t lines = kBandFloats / (s.kernel[0] * plan->line_floats);
+  lines = lines <= kernel_lines ? 1 : (lines - kernel_lines) / s.stride[1] + 1;
+  const int64_t share = ceil_div(tasks, 4 * workers);
+  if (lines > share) lines = share > 4 ? share : 4;
+  plan->lines = lines < s.out[1] ? lines : s.out[1];
+  plan->band_lines = (plan->lines - 1) * s.stride[1] + kernel_lines;
+}
+
+int64_t lines_packed_bytes(const ConvShape& s, const LinesPlan& plan) {
+  if (plan.dot != 0) return 4 * s.filters * taps_of(s) * dot_padded(span_of(s, 1));
+  return 4 * gemm_packed_floats(taps_of(s) * span_of(s, plan.fold), plan.fold * s.filters);
+}
+
+uint64_t lines_format(const LinesPlan& plan) { return static_cast<uint64_t>(plan.dot != 0 ? 0 : plan.fold); }
+
+void pack_lines(const ConvShape& s, const LinesPlan& plan, const float* weights, float* packed) {
+  memset(packed, 0, static_cast<size_t>(lines_packed_bytes(s, plan)));
+  const int64_t taps = taps_of(s), span = span_of(s, plan.fold), width = s.kernel[2], columns = plan.fold * s.filters;
+  for (int64_t m = 0; m < s.filters; ++m) {
+    for (int64_t c = 0; c < s.channels; ++c) {
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        const float* from = weights + ((m * s.channels + c) * taps + tap) * width;
+        for (int64_t w = 0; w < width; ++w) {
+          const int64_t i = w * s.channels + c;
+          if (plan.dot != 0) {
+            packed[(m * taps + tap) * dot_padded(span) + i] = from[w];
+            continue;
+          }
+          for (int64_t p = 0; p < plan.fold; ++p) {
+            const int64_t row = tap * span + p * s.stride[2] * s.channels + i, column = p * s.filters + m;
+            const int64_t panel = column / kGemmCols * kGemmCols;
+            const int64_t panel_width = columns - panel <= kGemmLanes ? kGemmLanes : kGemmCols;
+            packed[gemm_panel_offset(taps * span, panel) + row * panel_width + column - panel] = from[w];
+          }
+        }
+      }
+    }
+  }
+}
+
+namespace {
+
+int64_t band_bytes(const ConvShape& s, const LinesPlan& plan) {
+  return ceil_div(4 * s.kernel[0] * plan.band_lines * plan.line_floats, 64) * 64;
+}
+
+int64_t table_bytes(const ConvShape& s, const LinesPlan& plan) {
+  return ceil_div(8 * taps_of(s) * plan.lines * (plan.pixels / plan.fold + 1), 64) * 64;
+}
+
+int64_t bias_bytes(const ConvShape& s, const LinesPlan& plan) { return ceil_div(4 * plan.fold * s.filters, 64) * 64; }
+
+}  // namespace
+
+int64_t lines_workspace_bytes(const gk_call* call, const ConvShape& s, const LinesPlan& plan) {
+  return bias_bytes(s, plan) + (band_bytes(s, plan) + table_bytes(s, plan)) * worker_count(call);
+}
+
+int run_lines(const gk_call* call, const ConvShape& s, const LinesPlan& plan, const float* packed, const float* bias,
+              const Epilogue& epilogue, int64_t outer, void* workspace) {
+  Run run = {};
+  run.call = call;
+  run.shape = &s;
+  run.plan = &plan;
+  run.epilogue = &epilogue;
+  run.x = data_of<const float>(call->inputs[0]);
+  run.y = data_of<float>(call->outputs[0]);
+  run.packed = packed;
+  run.bias = bias;
+  run.band_bytes = band_bytes(s, plan);
+  run.worker_bytes = run.band_bytes + table_bytes(s, plan);
+  run.workers = static_cast<char*>(workspace) + bias_bytes(s, plan);
+  run.rows = s.batch * s.pixels() / outer;
+  run.bands = ceil_div(s.out[1], plan.lines);
+  run.parts = ceil_div(s.out[2], plan.pixels);
+  const EpilogueForm form = epilogue.form;
+  run.in_product = epilogue_is_tiled(epilogue) &&
+                   (form == kEpilogueNone || (plan.dot == 0 && (plan.fold == 1 || form == kEpilogueClamp)));
+  run.finish.call = call;
+  if (run.in_product) run.finish.epilogue = &epilogue;
+  if (bias != nullptr) {
+    float* folded = static_cast<float*>(workspace);
+    for (int64_t i = 0; i < plan.fold * s.filters; ++i) folded[i] = bias[i % s.filters];
+    run.finish.bias = folded;
+  }
+  const int64_t tasks = s.batch * s.out[0] * run.bands * run.parts;
+  const double each = conv_flops(s) / static_cast<double>(tasks);
+  const int64_t grain = each >= kGrainFlops ? 1 : static_cast<int64_t>(kGrainFlops / (each + 1.0)) + 1;
+  return parallel_for(call, tasks, grain, run_tasks, &run);
+}
+
+}  // namespace GK_LEVEL
+}  // namespace graphopt
