@@ -44,7 +44,7 @@ double mask_at(const Tensor& mask, int64_t b, int64_t h, int64_t q, int64_t key)
   const int64_t index[4] = {b, h, q, key};
   int64_t offset = 0;
   const size_t rank = mask.shape.size();
-  if (key >= mask.shape[rank - 1]) return -INFINITY;
+  if (rank > 0 && key >= mask.shape[rank - 1]) return -INFINITY;
   for (size_t i = 0; i < rank; ++i) {
     offset = offset * mask.shape[i] + (mask.shape[i] == 1 ? 0 : index[4 - rank + i]);
   }
@@ -206,7 +206,7 @@ void masks() {
   for (const int64_t queries : {1, 3, 21}) {
     const Options base = {.batch = 2, .heads = 2, .kv_heads = 2, .queries = queries, .keys = 35};
     for (const std::vector<int64_t>& shape :
-         {std::vector<int64_t>{35}, {1, 35}, {queries, 35}, {2, queries, 35}, {2, 1, 1, 35}, {2, 2, queries, 35},
+         {std::vector<int64_t>{}, {35}, {1, 35}, {queries, 35}, {2, queries, 35}, {2, 1, 1, 35}, {2, 2, queries, 35},
           {1, 2, queries, 35}, {2, 1, queries, 20}, {30}}) {
       Options o = base;
       o.mask = random(shape, 9, 3.0f);

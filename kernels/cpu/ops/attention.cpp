@@ -53,7 +53,7 @@ int prepare_mask(const gk_call* call, AttentionState* s) {
   } else {
     return GK_UNSUPPORTED;
   }
-  if (mask.ndim < 1 || mask.ndim > 4) return GK_INVALID_ARGUMENT;
+  if (mask.ndim > 4) return GK_INVALID_ARGUMENT;
   const int64_t limits[4] = {s->batch, s->q_heads, s->q_length, s->total};
   int64_t strides[4] = {};
   for (int i = 0; i < mask.ndim; ++i) {
@@ -63,7 +63,7 @@ int prepare_mask(const gk_call* call, AttentionState* s) {
     if (axis == 3 ? dim > limits[3] : dim != limits[axis] && dim != 1) return GK_INVALID_ARGUMENT;
     strides[axis] = dim == 1 ? 0 : stride_of(mask, i);
   }
-  s->mask_length = mask.shape[mask.ndim - 1];
+  s->mask_length = mask.ndim == 0 ? s->total : mask.shape[mask.ndim - 1];
   s->mask = {strides[0], strides[1], strides[2], strides[3]};
   return GK_OK;
 }
