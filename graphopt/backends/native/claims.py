@@ -1,4 +1,4 @@
-"""Which nodes the native core takes: those it can lower, one by one, whose shapes will be known when it runs."""
+"""Which nodes the native core takes: those it can lower and whose shapes will be known when it runs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from graphopt.backends.native.lower.context import Context, Refusal
 from graphopt.backends.native.lower.graph import NodeRefused
 from graphopt.backends.native.lower.table import lowering_of
 from graphopt.backends.native.quantized import between_quantisers
-from graphopt.backends.native.shape_inputs import deciding
+from graphopt.backends.native.shape_inputs import MOST_CONTROLLING, deciding
 from graphopt.rewrite.constants import constant_tensor
 
-_MOST_CONTROLLING = 64
-"""Elements of an input of the model that may decide shapes: they are looked at in every run."""
-
-_FOLDING = frozenset(
-    ["Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Clip", "Concat", "ConstantOfShape", "CumSum", "Div", "Equal", "Expand", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul", "Neg", "Not", "OneHot", "Or", "Pad", "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Round", "ScatterElements", "ScatterND", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor"]
-)
+_FOLDED = """
+    Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape CumSum Div Equal Expand Flatten Floor Gather
+    GatherElements GatherND Greater GreaterOrEqual Identity Less LessOrEqual Max Min Mod Mul Neg Not OneHot
+    Or Pad Pow Range Reciprocal ReduceMax ReduceMin ReduceProd ReduceSum Reshape Round ScatterElements
+    ScatterND Slice Split Sqrt Squeeze Sub Sum Tile Transpose Trilu Unsqueeze Where Xor
+"""
+_FOLDING = frozenset(_FOLDED.split())
 """Operators whose results are known where their inputs are; they are run while shapes are resolved."""
 
 
@@ -108,4 +109,4 @@ def _is_small(value: ir.Value) -> bool:
         if not isinstance(dim, int):
             return False
         count *= dim
-    return count <= _MOST_CONTROLLING
+    return count <= MOST_CONTROLLING

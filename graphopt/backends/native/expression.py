@@ -53,9 +53,10 @@ def number(x: float, dtype: ir.DataType) -> Expression:
     return Expression("", dtype, number=float(x))
 
 
-_BOOLEAN = frozenset(
-    ["equal", "not_equal", "less", "less_or_equal", "greater", "greater_or_equal", "is_nan", "is_inf", "is_inf_negative", "is_inf_positive"]
-)
+_COMPARING = """
+    equal greater greater_or_equal is_inf is_inf_negative is_inf_positive is_nan less less_or_equal not_equal
+"""
+_BOOLEAN = frozenset(_COMPARING.split())
 
 
 def apply(op: str, *arguments: Expression) -> Expression:
@@ -150,33 +151,18 @@ def encode(roots: Sequence[Expression], inputs: Sequence[Value | None], opcodes:
     constants = {_constant_key(part): part.number for part in parts if part.number is not None}
     constant_register = {key: first + index for index, key in enumerate(constants)}
     where: dict[Expression, int] = {}
-    last_use = _last_uses(parts, roots)
-    temporaries = first + len(constants)
-    free: dict[ir.DataType, list[int]] = {}
-    busy: dict[int, tuple[int, ir.DataType]] = {}
     instructions: list[int] = []
-    for index, part in enumerate(parts):
-        if not part.arguments:
-            if part.number is not None:
-                where[part] = constant_register[_constant_key(part)]
-            else:
-                where[part] = register[part.value]
-            continue
-        arguments = [where[argument] for argument in part.arguments]
-        idle = free.setdefault(part.dtype, [])
-        if idle:
-            target = idle.pop()
+    for part in parts:
+        if part.number is not None:
+            where[part] = constant_register[_constant_key(part)]
+        elif not part.arguments:
+            where[part] = register[part.value]
         else:
-            target, temporaries = temporaries, temporaries + 1
-        where[part] = target
-        padded = [*arguments, -1, -1, -1][:3]
-        if part.op == "cast":
-            padded[2] = int(part.dtype)
-        instructions += [opcodes[part.op], int(part.of), target, *padded]
-        # A register is free behind the last instruction that reads it, for values of the same dtype.
-        for done in [r for r, (last, _) in busy.items() if last == index]:
-            free[busy.pop(done)[1]].append(done)
-        busy[target] = last_use[part], part.dtype
+            where[part] = first + len(constants) + len(instructions) // 6
+            padded = [*(where[argument] for argument in part.arguments), -1, -1, -1][:3]
+            if part.op == "cast":
+                padded[2] = int(part.dtype)
+            instructions += [opcodes[part.op], int(part.of), where[part], *padded]
     return Code(tuple(instructions), tuple(constants.values()), tuple(where[root] for root in roots))
 
 
@@ -184,12 +170,3 @@ def _constant_key(part: Expression) -> tuple[bytes, ir.DataType]:
     """Equal for numbers that may share a register: the sign of zero counts, and what they are read as."""
     assert part.number is not None
     return struct.pack("<d", part.number), part.dtype
-
-
-def _last_uses(parts: Sequence[Expression], roots: Sequence[Expression]) -> dict[Expression, int]:
-    """The place of the last part that reads each instruction's result; results are read to the end."""
-    found: dict[Expression, int] = {}
-    for index, part in enumerate(parts):
-        for argument in part.arguments:
-            found[argument] = index
-    return found | dict.fromkeys(roots, len(parts))

@@ -66,12 +66,12 @@ class NativeExecutable:
         Raises as ``run`` does.
         """
         try:
-            steps = self._plan.profile(dict(feeds))
+            outputs, steps = self._plan.profile(dict(feeds))
         except MemoryError:
             raise
         except Exception as error:
             raise self._explain(error, feeds) from error
-        return self.run(feeds), [(str(name), str(op), float(seconds)) for name, op, seconds in steps]
+        return outputs, [(str(name), str(op), float(seconds)) for name, op, seconds in steps]
 
     def _explain(self, error: Exception, feeds: Mapping[str, Array]) -> Exception:
         return explain_feeds(self.inputs, feeds) or BackendError(f"native: {error}")

@@ -2,11 +2,11 @@
 
 ``string`` = u32 length, bytes; ``array<T>`` = u32 count, T…
 
-- header: ``GOPTPLAN``, u32 version, u32 architecture (0 any, 1 x86-64, 2 aarch64), u32 instruction set (0:
-  the best of the machine that runs it), u32 zero
-- values: array of {string name, u8 type code, u8 bits, u8 kind, u8 zero; inputs: i32 rank (-1: not known), i64
-  dims (-1: any size, -2-k: the size of symbol k); constants: i32 rank, i64 dims, u8 where, then u64 length and
-  bytes (0) or u64 offset and u64 length in the artifact's weights (1)}
+- header: ``GOPTPLAN``, u32 version, u32 architecture (0 any, 1 x86-64, 2 aarch64), u32 instruction set
+  (0: the best of the machine that runs it), u32 zero
+- values: array of {string name, u8 type code, u8 bits, u8 kind, u8 zero; inputs: i32 rank (-1: not known),
+  i64 dims (-1: any size, -2-k: the size of symbol k); constants: i32 rank, i64 dims, u8 where, then u64
+  length and bytes (0) or u64 offset and u64 length in the artifact's weights (1)}
 - symbols: array of string
 - program: {inputs array<u32>, outputs array<u32>, steps array of {string name, string operator, inputs
   array<i32>, outputs array<i32> (-1: left out), attributes array of {string name, u8 kind, payload}, programs
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MAGIC, VERSION = b"GOPTPLAN", 1
 INTERMEDIATE, INPUT, CONSTANT, SHAPE_INPUT = range(4)
+OWN_INPUTS = {"conv": 3, "conv_transpose": 3, "group_norm": 3, "layer_norm": 5, "matmul": 3}
+"""Inputs of the operators that take an epilogue; its operands follow."""
 _INT, _FLOAT, _STRING, _INTS, _FLOATS = range(1, 6)
 
 
@@ -171,7 +173,7 @@ def _values(program: Program) -> Iterable[Value]:
 
 
 def _finished(step: Step, numbers: dict[str, int]) -> tuple[list[Value | None], dict[str, Attribute]]:
-    """Inputs and attributes as the file has them: expressions encoded, operands of an epilogue behind the rest."""
+    """Inputs and attributes as the file has them: expressions encoded, an epilogue's operands at the end."""
     attributes = dict(step.attributes)
     try:
         if step.results:
@@ -188,9 +190,11 @@ def _finished(step: Step, numbers: dict[str, int]) -> tuple[list[Value | None], 
         ) from None
     attributes |= _code("epilogue", "epilogue_constants", code)
     attributes["epilogue_result"] = code.results[0]
-    if extra:
-        attributes["epilogue_first"] = len(step.inputs)
-    return [*step.inputs, *extra], attributes
+    if not extra:
+        return step.inputs, attributes
+    own = OWN_INPUTS[step.op]
+    attributes["epilogue_first"] = own
+    return [*step.inputs, *(None,) * (own - len(step.inputs)), *extra], attributes
 
 
 def _code(program: str, constants: str, code: Code) -> dict[str, Attribute]:

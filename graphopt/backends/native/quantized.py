@@ -1,13 +1,15 @@
-"""Nodes between quantisers: a runtime with integer kernels computes them in integers if they stay together."""
+"""Nodes between quantisers: a runtime with integer kernels runs them in integers if they stay together."""
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
 _QUANTISERS = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
-_MOVES = frozenset(
-    ["AveragePool", "Clip", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GlobalAveragePool", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "Relu", "Reshape", "Resize", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze", "SpaceToDepth"]
-)
+_MOVING = """
+    AveragePool Clip Concat DepthToSpace Expand Flatten Gather GlobalAveragePool GlobalMaxPool Identity
+    MaxPool Pad Relu Reshape Resize Slice SpaceToDepth Split Squeeze Tile Transpose Unsqueeze
+"""
+_MOVES = frozenset(_MOVING.split())
 """Operators that integers may pass through as they are."""
 _FAR = 8
 """Operators of that kind that are looked through."""

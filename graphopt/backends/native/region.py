@@ -7,7 +7,9 @@ import onnx_ir as ir
 from graphopt.backends.native.fuse.elementwise import fuse_elementwise
 from graphopt.backends.native.fuse.epilogue import fuse_epilogues
 from graphopt.backends.native.fuse.scalars import inline_scalars
+from graphopt.backends.native.fuse.transposes import merge_transposes
 from graphopt.backends.native.fuse.unused import drop_unused
+from graphopt.backends.native.fuse.views import hoist_elementwise
 from graphopt.backends.native.layout.apply import assign_layouts
 from graphopt.backends.native.lower.context import Context
 from graphopt.backends.native.lower.graph import lower_graph
@@ -27,9 +29,11 @@ def compile_region(region: ir.Model) -> Program:
     """
     program = lower_graph(typed(region).graph, Context())
     assign_layouts(program)
+    merge_transposes(program)
     drop_unused(program)
     inline_scalars(program)
     fuse_elementwise(program)
+    hoist_elementwise(program)
     fuse_epilogues(program)
     return program
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import prod
+
 from graphopt.backends.native.plan import Program, Step, Value
 
 SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
@@ -28,21 +31,43 @@ TYPES_ONLY = frozenset({"shape", "size"})
 """Operators that look at the type of their input and not at its contents."""
 
 
+MOST_CONTROLLING = 64
+"""Elements of an input that may decide something: it is looked at in every run."""
+
+
 def shape_inputs(program: Program) -> set[Value]:
-    """The inputs whose contents decide a shape, directly or through arithmetic."""
+    """The inputs whose contents decide a shape, directly or through arithmetic, or which branch is taken.
+
+    A branch that depends on a large input is chosen while the plan runs.
+    """
     makers = {value: step for step in program.all_steps() for value in step.writes()}
-    work = [value for step in program.all_steps() for value in deciding(step)]
-    inputs, seen = set(program.inputs), set(work)
+    inputs = set(program.inputs)
+    found = _origins((value for step in program.all_steps() for value in deciding(step)), makers) & inputs
+    for step in program.all_steps():
+        if step.op == "if":
+            origins = _origins((value for value in step.inputs if value is not None), makers) & inputs
+            found |= origins if all(_is_small(value) for value in origins) else set()
+    return found
+
+
+def _origins(values: Iterable[Value], makers: dict[Value, Step]) -> set[Value]:
+    """The values and everything whose contents they are computed from."""
+    work = list(values)
+    seen = set(work)
     while work:
-        value = work.pop()
-        step = makers.get(value)
+        step = makers.get(work.pop())
         if step is None or step.op in TYPES_ONLY:
             continue
         for source in step.reads():
             if source not in seen:
                 seen.add(source)
                 work.append(source)
-    return seen & inputs
+    return seen
+
+
+def _is_small(value: Value) -> bool:
+    dims = [dim for dim in value.dims or (None,) if isinstance(dim, int)]
+    return value.dims is not None and len(dims) == len(value.dims) and prod(dims) <= MOST_CONTROLLING
 
 
 def deciding(step: Step) -> list[Value]:

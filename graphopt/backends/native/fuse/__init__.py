@@ -1,1 +1,1 @@
-"""Fusing the steps of a plan: elementwise chains into one pass over memory, or into what computes their input."""
+"""Fusing the steps of a plan: elementwise chains into one pass, or into what computes their input."""

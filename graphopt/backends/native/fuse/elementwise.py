@@ -10,7 +10,7 @@ MOST_INPUTS, MOST_INSTRUCTIONS, MOST_CONSTANTS = 12, 64, 24
 
 
 def fuse_elementwise(program: Program) -> None:
-    """Merge every elementwise step into its only reader, where that is one and has the same shape, in place."""
+    """Merge every elementwise step into its only reader, if that is one of the same shape, in place."""
     for step in program.steps:
         for branch in step.programs:
             fuse_elementwise(branch)

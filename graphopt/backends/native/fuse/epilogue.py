@@ -31,8 +31,7 @@ def fuse_epilogues(program: Program) -> None:
         if anchor is None:
             continue
         value = anchor.writes()[0]
-        epilogue = replace_leaves(step.results, lambda leaf, own=value: RESULT if leaf.value is own else None)
-        anchor.epilogue = epilogue[0]
+        anchor.epilogue = _over_result(step.results[0], value)
         anchor.outputs = list(step.outputs)
         makers[step.writes()[0]] = anchor
         instead[anchor], instead[step] = None, anchor
@@ -41,6 +40,11 @@ def fuse_epilogues(program: Program) -> None:
     program.steps = [step for step in moved if step is not None]
     for step in program.steps:
         _absorb_bias(step)
+
+
+def _over_result(root: Expression, value: Value) -> Expression:
+    """The expression with what the anchor gives spelled ``RESULT``."""
+    return replace_leaves([root], lambda leaf: RESULT if leaf.value is value else None)[0]
 
 
 def _anchor(

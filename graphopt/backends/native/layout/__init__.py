@@ -1,1 +1,1 @@
-"""Which values of a plan lie channels-last: a minimum cut over what the operators need and conversions cost."""
+"""Which values of a plan lie channels-last: a minimum cut over needs and costs."""

@@ -73,7 +73,8 @@ class _Layouts:
     def _transpose(self, step: Step, perm: tuple[int, ...]) -> None:
         """A transpose takes its sides as they are and permutes accordingly."""
         source, result = step.inputs[0], step.outputs[0]
-        assert source is not None and result is not None
+        assert source is not None
+        assert result is not None
         rank = len(perm)
         if source in self._choice.values:
             perm = tuple(axes_first(rank)[axis] for axis in perm)

@@ -59,7 +59,7 @@ class _Cut:
     def __init__(self, program: Program, rules: dict[Step, Rule]) -> None:
         self._program = program
         self._rules = rules
-        self._graph = nx.DiGraph()
+        self._graph: nx.DiGraph[object] = nx.DiGraph()
         self._graph.add_nodes_from([_LAST, _PLAIN])
         self._makers: dict[Value, Step] = {
             value: step for step, rule in rules.items() for value in rule.outputs
@@ -95,7 +95,8 @@ class _Cut:
     def _add_transpose(self, step: Step, perm: tuple[int, ...], readers: dict[Value, list[object]]) -> bool:
         """A transpose between the two layouts costs nothing where its sides have them already."""
         source, result = step.inputs[0], step.outputs[0]
-        assert source is not None and result is not None
+        assert source is not None
+        assert result is not None
         rank = len(perm)
         to_last = perm == axes_last(rank)
         if rank == 3:

@@ -35,7 +35,8 @@ def place_of(axis: int, rank: int) -> int:
 
 def transposed(value: Value, perm: Sequence[int]) -> Value:
     """A constant in another order of its axes."""
-    assert value.tensor is not None and value.dims is not None
+    assert value.tensor is not None, "only constants are rearranged"
+    assert value.dims is not None
     array = np.ascontiguousarray(np.transpose(value.tensor.numpy(), perm))
     tensor = ir.Tensor(array, dtype=value.tensor.dtype, name=value.name)
     return Value(value.name, value.dtype, tuple(value.dims[axis] for axis in perm), tensor)

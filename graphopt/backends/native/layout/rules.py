@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.backends.native.layout.order import place_of
+from graphopt.backends.native.layout.order import axes_last, place_of
 from graphopt.backends.native.plan import Dims, Step, Value
 
 
@@ -109,8 +108,11 @@ def _reduce(step: Step) -> Rule | None:
 
     if step.attributes.get("keepdims", 1):
         return Rule((0,), (output,), turn)
-    left = [axis for axis in (0, *range(2, rank), 1) if axis not in gone]
-    return Rule((0,), (), turn) if all(a < b for a, b in pairwise(left)) else None
+    kept = [axis for axis in range(rank) if axis not in gone]
+    order = [kept.index(axis) for axis in axes_last(rank) if axis in kept]
+    if len(kept) >= 3 and order == list(axes_last(len(kept))):
+        return Rule((0,), (output,), turn)
+    return Rule((0,), (), turn) if order == sorted(order) else None
 
 
 def _axes_operand(place: int, count_of: Callable[[Step], int | None]) -> Callable[[Step], Rule | None]:

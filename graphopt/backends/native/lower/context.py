@@ -31,7 +31,7 @@ class Context:
     def __init__(self, outer: Context | None = None, *, strict: bool = True) -> None:
         """``outer`` is the context of the graph around a branch."""
         self.steps: list[Step] = []
-        self.strict = strict if outer is None else outer.strict
+        self.strict: bool = strict if outer is None else outer.strict
         self._outer = outer
         self._values: dict[ir.Value, Value] = {}
 
@@ -188,6 +188,14 @@ def integers(node: ir.Node, name: str) -> tuple[int, ...] | None:
     """A list of integers, None where the node does not have it."""
     attr = node.attributes.get(name)
     return None if attr is None or attr.is_ref() else tuple(int(i) for i in attr.as_ints())
+
+
+def copied_all(node: ir.Node, *names: str) -> dict[str, Attribute]:
+    """All attributes of the node, for a kernel that takes them as ONNX does; Refusal where it has others."""
+    unknown = sorted(set(node.attributes) - set(names))
+    if unknown:
+        raise Refusal(f"its {node.op_type} has no attribute {unknown[0]}")
+    return copied(node, *names)
 
 
 def copied(node: ir.Node, *names: str) -> dict[str, Attribute]:

@@ -32,7 +32,7 @@ def lower_mat_mul_integer(node: ir.Node, ctx: Context) -> None:
 
 
 def lower_einsum(node: ir.Node, ctx: Context) -> None:
-    """A product of two tensors as transposes around one batched ``matmul``; of one tensor as sum and transpose."""
+    """Two tensors: transposes around one batched ``matmul``; one tensor: a sum and a transpose."""
     sources, result = _parse(text(node, "equation", ""), [rank_of(ctx.value(v)) for v in node.inputs])
     if any(len(set(s)) != len(s) for s in sources):
         raise Refusal("its einsum has no diagonals")

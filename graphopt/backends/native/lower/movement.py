@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.backends.native.lower.context import Context, Refusal, copied, integer, is_wanted, text
+from graphopt.backends.native.plan import Attribute
 
 Lowering = Callable[[ir.Node, Context], None]
 
@@ -39,7 +40,7 @@ def lower_constant_of_shape(node: ir.Node, ctx: Context) -> None:
 
 def lower_depth_to_space(node: ir.Node, ctx: Context) -> None:
     """``depth_to_space`` or ``space_to_depth``."""
-    attributes: dict[str, int | str] = {"blocksize": integer(node, "blocksize", 1)}
+    attributes: dict[str, Attribute] = {"blocksize": integer(node, "blocksize", 1)}
     op = "space_to_depth"
     if node.op_type == "DepthToSpace":
         op, attributes["mode"] = "depth_to_space", text(node, "mode", "DCR")
@@ -48,7 +49,10 @@ def lower_depth_to_space(node: ir.Node, ctx: Context) -> None:
 
 def lower_scatter_elements(node: ir.Node, ctx: Context) -> None:
     """``scatter_elements``; Scatter is its old name."""
-    attributes = {"axis": integer(node, "axis", 0), "reduction": text(node, "reduction", "none")}
+    attributes: dict[str, Attribute] = {
+        "axis": integer(node, "axis", 0),
+        "reduction": text(node, "reduction", "none"),
+    }
     ctx.emit(node, "scatter_elements", ctx.inputs(node), [ctx.output(node)], attributes)
 
 

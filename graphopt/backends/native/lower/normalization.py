@@ -130,7 +130,7 @@ def lower_lp_normalization(node: ir.Node, ctx: Context) -> None:
 
 
 def lower_mean_variance_normalization(node: ir.Node, ctx: Context) -> None:
-    """(x − mean)/(deviation + 1e-9), as the ONNX function has it."""
+    """(x - mean)/(deviation + 1e-9), as the ONNX function has it."""
     x = ctx.operand(node, 0)
     assert x.value is not None
     rank = rank_of(x.value)

@@ -23,8 +23,8 @@ _KINDS = {
     "ReduceSum": "sum",
     "ReduceSumSquare": "sum_square",
 }
-_OF_ONE = {"l1": ("abs",), "l2": ("abs",), "log_sum": ("log",), "sum_square": ("mul",)}
-"""What a reduction of single elements does to each of them; the others leave it as it is."""
+_OF_ONE = {"l1": "abs", "l2": "abs", "log_sum": "log"}
+"""What a reduction of single elements does to each; sum_square squares it, the others leave it as it is."""
 
 
 def lower_reduce(node: ir.Node, ctx: Context) -> None:
@@ -51,10 +51,7 @@ def lower_reduce(node: ir.Node, ctx: Context) -> None:
 
 def _reduce_nothing(node: ir.Node, ctx: Context, kind: str) -> None:
     x = ctx.operand(node, 0)
-    if kind == "sum_square":
-        result = apply("mul", x, x)
-    else:
-        result = apply(_OF_ONE.get(kind, ("identity",))[0], x)
+    result = apply("mul", x, x) if kind == "sum_square" else apply(_OF_ONE.get(kind, "identity"), x)
     ctx.emit_elementwise(node, result, ctx.output(node))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphopt.backends.native.lower.context import Context, copied
+from graphopt.backends.native.lower.context import Context, copied_all
 from graphopt.backends.native.lower.movement import Lowering
 from graphopt.backends.native.plan import Value
 
@@ -20,13 +20,13 @@ def lower_attention(node: ir.Node, ctx: Context) -> None:
         "softcap",
         "softmax_precision",
     )
-    ctx.emit(node, "attention", ctx.inputs(node), _wanted(node, ctx), copied(node, *names))
+    ctx.emit(node, "attention", ctx.inputs(node), _wanted(node, ctx), copied_all(node, *names))
 
 
 def lower_rotary_embedding(node: ir.Node, ctx: Context) -> None:
     """``rotary_embedding``."""
     names = ("interleaved", "num_heads", "rotary_embedding_dim")
-    ctx.emit(node, "rotary_embedding", ctx.inputs(node), [ctx.output(node)], copied(node, *names))
+    ctx.emit(node, "rotary_embedding", ctx.inputs(node), [ctx.output(node)], copied_all(node, *names))
 
 
 def lower_recurrent(node: ir.Node, ctx: Context) -> None:
@@ -42,7 +42,7 @@ def lower_recurrent(node: ir.Node, ctx: Context) -> None:
         "layout",
         "linear_before_reset",
     )
-    ctx.emit(node, node.op_type.lower(), ctx.inputs(node), _wanted(node, ctx), copied(node, *names))
+    ctx.emit(node, node.op_type.lower(), ctx.inputs(node), _wanted(node, ctx), copied_all(node, *names))
 
 
 def _wanted(node: ir.Node, ctx: Context) -> list[Value | None]:

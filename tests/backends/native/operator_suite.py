@@ -1,0 +1,63 @@
+"""The ONNX project's operator suite on the native core alone."""
+
+from __future__ import annotations
+
+import unittest
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import onnx
+from onnx.backend.base import Backend, BackendRep, namedtupledict
+
+from graphopt.backends.native.load import NativeExecutable
+from graphopt.errors import GraphoptError
+from tests.backends.native.whole import NotClaimed, opened, optimized
+
+
+class NativeRep(BackendRep):
+    """A model on the native core."""
+
+    def __init__(self, executable: NativeExecutable) -> None:
+        self._executable = executable
+
+    def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
+        names = [info.name for info in self._executable.inputs]
+        feeds = inputs if isinstance(inputs, Mapping) else dict(zip(names, inputs, strict=False))
+        results = self._executable.run({name: feeds[name] for name in names})
+        outputs: tuple[Any, ...] = namedtupledict("Outputs", list(results))(*results.values())
+        return outputs
+
+
+class NativeBackend(Backend):
+    """Skips the cases of which the native core does not claim every node; -O2 in front."""
+
+    isa: ClassVar[str] = ""
+    claimed: ClassVar[int] = 0
+    refused: ClassVar[Counter[str]] = Counter()
+    prepared: ClassVar[dict[bytes, Any]] = {}
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        return device == "CPU"
+
+    @classmethod
+    def is_compatible(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> bool:
+        return True
+
+    @classmethod
+    def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> NativeRep:
+        key = model.SerializeToString()
+        if key not in cls.prepared:
+            try:
+                cls.prepared[key] = optimized(model)
+            except NotClaimed as error:
+                cls.prepared[key] = str(error)
+            except GraphoptError as error:  # the passes take no such model
+                cls.prepared[key] = f"graphopt: {error}"
+        found = cls.prepared[key]
+        if isinstance(found, str):
+            cls.refused[found] += 1
+            raise unittest.SkipTest(found)
+        cls.claimed += 1
+        return NativeRep(opened(found, isa=cls.isa, threads=2))
