@@ -2,6 +2,7 @@
 #include "cpu/lib/scatter_apply.h"
 
 #include "cpu/lib/bytes.h"
+#include "cpu/lib/half.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -11,7 +12,6 @@ namespace {
 // How elements of a dtype are computed with: integers wrap around, so as unsigned ones; halves as float32.
 template <class T>
 struct Number {
-  using Wide = T;
   static T widen(T value) { return value; }
   static T narrow(T value) { return value; }
 };
@@ -26,35 +26,14 @@ struct BFloat {
 
 template <>
 struct Number<Half> {
-  using Wide = float;
-  static float widen(Half half) {
-    _Float16 value;
-    __builtin_memcpy(&value, &half, sizeof value);
-    return static_cast<float>(value);
-  }
-  static Half narrow(float value) {
-    const _Float16 rounded = static_cast<_Float16>(value);
-    Half half;
-    __builtin_memcpy(&half, &rounded, sizeof half);
-    return half;
-  }
+  static float widen(Half value) { return float_from_f16(value.bits); }
+  static Half narrow(float value) { return {f16_from_float(value)}; }
 };
 
 template <>
 struct Number<BFloat> {
-  using Wide = float;
-  static float widen(BFloat value) {
-    const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
-    float wide;
-    __builtin_memcpy(&wide, &bits, sizeof wide);
-    return wide;
-  }
-  static BFloat narrow(float value) {
-    uint32_t bits;
-    __builtin_memcpy(&bits, &value, sizeof bits);
-    if (value != value) return {static_cast<uint16_t>(bits >> 16 | 0x40)};  // rounding must not make it infinite
-    return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
-  }
+  static float widen(BFloat value) { return float_from_bf16(value.bits); }
+  static BFloat narrow(float value) { return {bf16_from_float(value)}; }
 };
 
 template <class T>
