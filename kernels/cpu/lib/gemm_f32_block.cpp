@@ -60,14 +60,24 @@ void set_operands(const GemmBlock& block, int64_t i, int64_t j, GemmTile* tile) 
   }
 }
 
-// All row tiles of `width` columns from column j on; `next` is what B is read after them.
-void run_panel(const Progress& progress, GemmTile* tile, const GemmTileFunction* functions, int64_t j, int64_t tiles,
-               int64_t vectors, const float* next) {
+// The widest tile for what is left of the columns, where the block has `m` rows.
+GemmColumns choose_columns(int64_t m, int64_t left) {
+  if (left <= kGemmLanes) return kGemmNarrow;
+  if (left > kGemmCols && left <= kGemmCols + kGemmLanes) return kGemmOneAndNarrow;
+  if (left >= 4 * kGemmCols && m <= gemm_most_rows(kGemmFour)) return kGemmFour;
+  if (left >= 2 * kGemmCols && m <= gemm_most_rows(kGemmTwo)) return kGemmTwo;
+  return kGemmOne;
+}
+
+// All row tiles of the columns from j on; `next` is what B is read after them.
+void run_panel(const Progress& progress, GemmTile* tile, GemmColumns columns, int64_t j, const float* next) {
   const GemmBlock& block = *progress.block;
+  const GemmTileFunction* functions = kGemmTiles[columns];
+  const int64_t most = gemm_most_rows(columns), tiles = (block.m + most - 1) / most;
   // Several tiles share the next panel among them. A single one would have to run that far ahead of itself: it
   // fetches its own panel a little before it is needed, and the start of the next.
   const int64_t steps = tile->taps * (tile->k / kGemmUnroll);
-  const int64_t bytes = tile->taps * tile->k * vectors * kVectorBytes;
+  const int64_t bytes = tile->taps * tile->k * (columns == kGemmNarrow ? 1 : 2) * kVectorBytes;
   const int64_t share = next == nullptr && tiles > 1 ? 0 : bytes / tiles;
   tile->ahead_lines = steps == 0 ? 0 : (share / kCacheLine + steps - 1) / steps;
   const char* from = reinterpret_cast<const char*>(next);
@@ -103,17 +113,17 @@ void run_range(Progress& progress, const Range& range, bool first, bool last, co
   tile.first = first;
   tile.last = last;
   tile.fetch_results = range.taps * range.k >= kFetchResultsDepth;
-  const int64_t tiles = (block.m + kGemmRows - 1) / kGemmRows;
-  const int64_t wide = gemm_tile_panels(static_cast<int>(tiles == 1 ? block.m : kGemmRows)) * kGemmCols;
   const int64_t first_row = range.tap * block.k + range.k_first, depth = range.taps * range.k;
   // Packing as we go: as many panels as the scratch holds at a time.
-  const int64_t group = block.pack.scratch == nullptr ? block.n : block.pack.scratch_floats / (depth < 1 ? 1 : depth) / kGemmCols * kGemmCols;
+  const bool packs = block.pack.scratch != nullptr;
+  const int64_t group =
+      packs ? block.pack.scratch_floats / (depth < 1 ? 1 : depth) / kGemmCols * kGemmCols : block.n;
   int64_t finished = 0;  // columns that had their epilogue
   for (int64_t from = 0; from < block.n; from += group) {
     const int64_t end = at_most(from + group, block.n);
-    const float* b = block.b + first_row * kGemmCols;
+    const float* b = block.b;
     int64_t panel_rows = progress.depth;
-    if (block.pack.scratch != nullptr) {
+    if (packs) {
       const float* source = block.pack.data + first_row * block.pack.k_stride + from * block.pack.other_stride;
       gemm_pack_b(source, block.pack.k_stride, block.pack.other_stride, depth, end - from, 0, depth, block.pack.scratch);
       b = block.pack.scratch;
@@ -122,16 +132,18 @@ void run_range(Progress& progress, const Range& range, bool first, bool last, co
     tile.panel_step = panel_rows * kGemmCols;
     for (int64_t j = from; j < end; j += tile.cols) {
       const int64_t left = end - j;
-      const bool narrow = left <= kGemmLanes, several = left >= wide && wide > kGemmCols;
-      const int64_t width = several ? wide : narrow ? kGemmLanes : kGemmCols;
+      const GemmColumns columns = choose_columns(block.m, left);
+      const int64_t width = gemm_vectors(columns) * kGemmLanes;
       tile.cols = at_most(left, width);
-      const int64_t at = block.pack.scratch == nullptr ? j : j - from;
-      tile.b = b + gemm_panel_offset(panel_rows, at);
-      // The last panel's rows are only one vector long.
-      if (narrow && block.pack.scratch == nullptr) tile.b -= first_row * (kGemmCols - kGemmLanes);
-      const float* after = block.pack.scratch != nullptr ? nullptr : left > width ? tile.b + panel_rows * width : next;
-      run_panel(progress, &tile, several ? kGemmTilesWide : narrow ? kGemmTilesNarrow : kGemmTiles, j, tiles,
-                narrow ? 1 : 2, after);
+      const auto panel = [&](int64_t column) {
+        const float* start = b + gemm_panel_offset(panel_rows, column - (packs ? from : 0));
+        // The rows of the narrow panel are only one vector long.
+        const bool narrow = end - column <= kGemmLanes;
+        return packs ? start : start + first_row * (narrow ? kGemmLanes : kGemmCols);
+      };
+      tile.b = panel(j);
+      tile.tail = columns == kGemmOneAndNarrow ? panel(j + kGemmCols) : nullptr;
+      run_panel(progress, &tile, columns, j, packs ? nullptr : left > width ? panel(j + width) : next);
       const int64_t done = j + tile.cols;
       if (progress.epilogue_left && (done == block.n || (done - finished) * block.m >= kGemmEpilogueFloats)) {
         apply_epilogue(*block.finish.epilogue, block.finish.call, block.c + finished, block.ldc, block.finish.outer,

@@ -6,8 +6,6 @@ namespace graphopt {
 namespace GK_LEVEL {
 namespace {
 
-constexpr int kUnroll = kGemmUnroll;
-
 inline __attribute__((always_inline)) VecF32 load(const float* from) {
   return *reinterpret_cast<const VecF32Unaligned*>(from);
 }
@@ -23,30 +21,46 @@ inline __attribute__((always_inline)) __m256i lanes_below(int64_t count) {
 
 inline __attribute__((always_inline)) VecF32 all(float x) { return x - VecF32{}; }
 
-// One step of k.
-template <int R, int P, int V>
-inline __attribute__((always_inline)) void step(VecF32 (&sums)[R][P * V], const float* const (&rows)[R], int64_t i,
-                                                const float* b, int64_t panel_step) {
-  VecF32 columns[P * V];
+// Step `u` behind step i of k.
+template <int R, int P, int V, int T, int u>
+inline __attribute__((always_inline)) void step(VecF32 (&sums)[R][P * V + T], const float* const (&rows)[R], int64_t i,
+                                                const float* b, int64_t panel_step, const float* tail) {
+  constexpr int N = P * V + T;
+  VecF32 columns[N];
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) columns[p * V + v] = load(b + p * panel_step + v * kGemmLanes);
+    for (int v = 0; v < V; ++v) columns[p * V + v] = load(b + p * panel_step + (u * V + v) * kGemmLanes);
   }
+  if constexpr (T != 0) columns[P * V] = load(tail + u * kGemmLanes);
+#if defined(__AVX512F__)
+  // With one vector of columns the broadcasts set the pace, and those inside a multiply-add are the faster ones.
+  if constexpr (N == 1) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const float* row = rows[r];
+      __asm__("vfmadd231ps %c4(%2,%3,4)%{1to16%}, %1, %0"
+              : "+v"(sums[r][0])
+              : "v"(columns[0]), "r"(row), "r"(i), "i"(4 * u), "m"(row[i + u]));
+    }
+    return;
+  }
+#endif
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
-    const float x = rows[r][i];
+    const float x = rows[r][i + u];
 #pragma GCC unroll 8
-    for (int v = 0; v < P * V; ++v) {
+    for (int v = 0; v < N; ++v) {
       sums[r][v] += x * columns[v];
       opaque(sums[r][v]);  // or steps are merged in ways that need more registers than there are
     }
   }
 }
 
-template <int R, int P, int V>
-inline __attribute__((always_inline)) void accumulate(VecF32 (&sums)[R][P * V], const GemmTile& tile) {
-  const float* b = tile.b;
+template <int R, int P, int V, int T>
+inline __attribute__((always_inline)) void accumulate(VecF32 (&sums)[R][P * V + T], const GemmTile& tile) {
+  static_assert(kGemmUnroll == 4);
+  const float *b = tile.b, *tail = tile.tail;
   const int64_t panel_step = tile.panel_step, k = tile.k;
   const float* const* pointers = tile.rows;
   const char *ahead = tile.ahead, *ahead_end = tile.ahead_end;
@@ -55,10 +69,13 @@ inline __attribute__((always_inline)) void accumulate(VecF32 (&sums)[R][P * V], 
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) rows[r] = pointers[r] + tile.k_first;
     int64_t i = 0;
-    for (; i + kUnroll <= k; i += kUnroll) {
-#pragma GCC unroll 8
-      for (int u = 0; u < kUnroll; ++u) step<R, P, V>(sums, rows, i + u, b + u * V * kGemmLanes, panel_step);
-      b += kUnroll * V * kGemmLanes;
+    for (; i + kGemmUnroll <= k; i += kGemmUnroll) {
+      step<R, P, V, T, 0>(sums, rows, i, b, panel_step, tail);
+      step<R, P, V, T, 1>(sums, rows, i, b, panel_step, tail);
+      step<R, P, V, T, 2>(sums, rows, i, b, panel_step, tail);
+      step<R, P, V, T, 3>(sums, rows, i, b, panel_step, tail);
+      b += kGemmUnroll * V * kGemmLanes;
+      if constexpr (T != 0) tail += kGemmUnroll * kGemmLanes;
       if (ahead >= ahead_end) ahead = tile.ahead_then, ahead_end = tile.ahead_then_end;
       if (ahead < ahead_end) {
         for (int64_t line = 0; line < tile.ahead_lines; ++line, ahead += 64) {
@@ -68,8 +85,9 @@ inline __attribute__((always_inline)) void accumulate(VecF32 (&sums)[R][P * V], 
       }
     }
     for (; i < k; ++i) {
-      step<R, P, V>(sums, rows, i, b, panel_step);
+      step<R, P, V, T, 0>(sums, rows, i, b, panel_step, tail);
       b += V * kGemmLanes;
+      if constexpr (T != 0) tail += kGemmLanes;
     }
     pointers += tile.tap_step;
   }
@@ -175,39 +193,51 @@ inline __attribute__((always_inline)) void finish(VecF32 (&sums)[R][N], const Ge
   }
 }
 
-template <int R, int P, int V>
+template <int R, int P, int V, int T>
 void run(const GemmTile& tile) {
-  constexpr int N = P * V;
+  constexpr int N = P * V + T;
   if (tile.fetch_results) {
+    // Into the second level: rows a power of two apart would push each other out of the first.
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < N; v += 64 / kVectorBytes) __builtin_prefetch(tile.c + r * tile.ldc + v * kGemmLanes, 1);
+      for (int v = 0; v < N; v += 64 / kVectorBytes) __builtin_prefetch(tile.c + r * tile.ldc + v * kGemmLanes, 1, 2);
     }
   }
   VecF32 sums[R][N] = {};
-  accumulate<R, P, V>(sums, tile);
+  accumulate<R, P, V, T>(sums, tile);
   if (P == 1 && tile.cols < N * kGemmLanes) return finish<R, N>(sums, tile, Part{tile.cols});
   finish<R, N>(sums, tile, Whole{});
 }
 
+template <GemmColumns columns, int rows>
+constexpr GemmTileFunction function() {
+  if constexpr (rows > gemm_most_rows(columns)) {
+    return nullptr;
+  } else if constexpr (columns == kGemmNarrow) {
+    return run<rows, 1, 1, 0>;
+  } else if constexpr (columns == kGemmOneAndNarrow) {
+    return run<rows, 1, 2, 1>;
+  } else {
+    return run<rows, gemm_vectors(columns) / 2, 2, 0>;
+  }
+}
+
 }  // namespace
 
-#define GK_WIDE(r) run<r, gemm_tile_panels(r), 2>
-#define GK_ONE(r) run<r, 1, 2>
-#define GK_NARROW(r) run<r, 1, 1>
+#define GK_COLUMNS(columns)                                                                                   \
+  {function<columns, 1>(),  function<columns, 2>(),  function<columns, 3>(),  function<columns, 4>(),         \
+   function<columns, 5>(),  function<columns, 6>(),  function<columns, 7>(),  function<columns, 8>(),         \
+   function<columns, 9>(),  function<columns, 10>(), function<columns, 11>(), function<columns, 12>(),        \
+   GK_MORE_ROWS(columns)}
 #if defined(__AVX512F__)
-#define GK_ROWS(of) of(1), of(2), of(3), of(4), of(5), of(6), of(7), of(8), of(9), of(10), of(11), of(12), of(13), of(14)
-#elif defined(__aarch64__)
-#define GK_ROWS(of) of(1), of(2), of(3), of(4), of(5), of(6), of(7), of(8), of(9), of(10), of(11), of(12)
-#elif defined(__AVX2__)
-#define GK_ROWS(of) of(1), of(2), of(3), of(4), of(5), of(6)
+#define GK_MORE_ROWS(columns) function<columns, 13>(), function<columns, 14>()
 #else
-#define GK_ROWS(of) of(1), of(2), of(3), of(4)
+#define GK_MORE_ROWS(columns)
 #endif
 
-const GemmTileFunction kGemmTilesWide[kGemmRows] = {GK_ROWS(GK_WIDE)};
-const GemmTileFunction kGemmTiles[kGemmRows] = {GK_ROWS(GK_ONE)};
-const GemmTileFunction kGemmTilesNarrow[kGemmRows] = {GK_ROWS(GK_NARROW)};
+const GemmTileFunction kGemmTiles[kGemmColumnKinds][kGemmRows > 12 ? kGemmRows : 12] = {
+    GK_COLUMNS(kGemmNarrow), GK_COLUMNS(kGemmOne), GK_COLUMNS(kGemmOneAndNarrow), GK_COLUMNS(kGemmTwo),
+    GK_COLUMNS(kGemmFour)};
 
 }  // namespace GK_LEVEL
 }  // namespace graphopt

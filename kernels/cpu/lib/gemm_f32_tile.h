@@ -1,4 +1,4 @@
-// The register tile of gemm_f32.h: R rows by P panels of V vectors each, over one range of k.
+// The register tiles of gemm_f32.h, over one range of k.
 #pragma once
 
 #include "cpu/lib/gemm_f32.h"
@@ -15,7 +15,8 @@ struct GemmTile {
   int64_t tap_step, taps;
   int64_t k, k_first;        // of each tap, the floats [k_first, k_first + k)
   const float* b;            // the panel's row for the first of these
-  int64_t panel_step;        // to the same row of the next panel
+  int64_t panel_step;        // to the same row of the next panel, if that is not
+  const float* tail;         // the narrow last one, in a tile that ends with it
   float* c;
   int64_t ldc;
   int64_t cols;              // columns to write; fewer than the tile's where the matrix ends
@@ -34,13 +35,24 @@ struct GemmTile {
 
 typedef void (*GemmTileFunction)(const GemmTile&);
 
-// How many panels one tile of so many rows takes: few rows take several, to have enough sums in flight.
-constexpr int gemm_tile_panels(int rows) {
-  return kVectorRegisters == 32 ? (rows <= 2 ? 4 : rows <= 6 ? 2 : 1) : (rows == 1 ? 4 : rows <= 3 && kVectorBytes > 16 ? 2 : 1);
+// Columns of a tile. Few rows take several panels, to have enough sums in flight; the narrow panel at the end goes
+// with the one before it, whose broadcasts of A it shares.
+enum GemmColumns { kGemmNarrow, kGemmOne, kGemmOneAndNarrow, kGemmTwo, kGemmFour, kGemmColumnKinds };
+
+constexpr int gemm_vectors(GemmColumns columns) {
+  constexpr int kVectors[] = {1, 2, 3, 4, 8};
+  return kVectors[columns];
 }
 
-// [rows - 1]: whole panels, gemm_tile_panels(rows) of them; one panel; the narrow last panel.
-extern const GemmTileFunction kGemmTilesWide[kGemmRows], kGemmTiles[kGemmRows], kGemmTilesNarrow[kGemmRows];
+// Most rows of a tile with such columns: as the registers allow.
+constexpr int gemm_most_rows(GemmColumns columns) {
+  constexpr int kLarge[] = {11, kGemmRows, kVectorBytes == 64 ? 9 : 8, 6, 2}, kMiddle[] = {8, kGemmRows, 4, 3, 1},
+                kSmall[] = {6, kGemmRows, 2, 2, 1};
+  return kVectorRegisters == 32 ? kLarge[columns] : kVectorBytes == 32 ? kMiddle[columns] : kSmall[columns];
+}
+
+// By columns and rows - 1; null past the most rows.
+extern const GemmTileFunction kGemmTiles[kGemmColumnKinds][kGemmRows > 12 ? kGemmRows : 12];
 
 }  // namespace GK_LEVEL
 }  // namespace graphopt
