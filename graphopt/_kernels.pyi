@@ -107,7 +107,7 @@ class Plan:
         """Outputs by name, and (node, operator, seconds) of each step of the run."""
 
     def memory(self) -> dict[str, int]:
-        """Bytes held (arena, packed, folded), and how many sets of shapes and simultaneous runs there were."""
+        """Bytes held (arena, packed, folded), and the number of sets of shapes and of parallel runs."""
 
     def park(self) -> None:
         """Send threads that wait awake for a next run to sleep."""

@@ -90,6 +90,8 @@ void find_lifetimes(Schedule& schedule) {
   });
 }
 
+bool same_dims(const Dims& a, const Dims& b) { return a.rank == b.rank && std::equal(a.at, a.at + a.rank, b.at); }
+
 // Output 0 of a call into the memory of an input that ends there.
 void share_memory(Schedule& schedule) {
   find_lifetimes(schedule);
@@ -105,7 +107,7 @@ void share_memory(Schedule& schedule) {
       if ((call.def->in_place >> i & 1) == 0 || !input.present()) continue;
       Storage& from = schedule.root_of(input);
       if (from.where != Where::kArena || from.last != static_cast<int>(at) || from.bytes != to.bytes) continue;
-      if (&from == &to || !is_whole(input, schedule)) continue;
+      if (&from == &to || !is_whole(input, schedule) || !same_dims(input.type.dims, output.type.dims)) continue;
       const auto also_elsewhere = [&](const Ref& other) {
         return &other != &input && other.present() && schedule.root(other.storage) == schedule.root(input.storage);
       };

@@ -59,14 +59,18 @@ std::shared_ptr<const Schedule> Plan::make_schedule(const gk_tensor* inputs) {
   auto schedule = std::make_shared<Schedule>();
   resolve(data_, types, contents, schedule.get());
   choose_memory(data_, schedule.get());
-  prepare(data_, {options_.threads, options_.release_weights}, &packs_, schedule.get());
+  const auto check = [this](uint64_t bytes) { check_limit(bytes); };
+  prepare(data_, {options_.threads, options_.release_weights, check}, &packs_, schedule.get());
   place(schedule.get());
-  const uint64_t needed = schedule->arena_bytes + packs_.bytes() + schedule->memory_bytes;
-  if (options_.memory_limit > 0 && needed > options_.memory_limit) {
-    throw Failure(GK_SYSTEM_ERROR, "the plan needs " + std::to_string(needed) + " bytes for these shapes, more than its limit of " +
-                                       std::to_string(options_.memory_limit));
-  }
+  check_limit(schedule->arena_bytes + packs_.bytes() + schedule->memory_bytes);
   return schedule;
+}
+
+void Plan::check_limit(uint64_t bytes) const {
+  if (options_.memory_limit == 0 || bytes <= options_.memory_limit) return;
+  throw Failure(GK_SYSTEM_ERROR, "the plan needs " + std::to_string(bytes) +
+                                     " bytes for inputs of these shapes, more than its limit of " +
+                                     std::to_string(options_.memory_limit));
 }
 
 void Plan::forget_oldest() {

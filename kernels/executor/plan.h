@@ -17,7 +17,7 @@ struct PlanOptions {
   int32_t isa = GK_ISA_BEST;
   int threads = 1;
   bool release_weights = false;
-  uint64_t memory_limit = 0; // of the arena and of what is packed, in bytes; 0: none
+  uint64_t memory_limit = 0; // bytes of the arena, of what is packed and of outputs the plan allocates; 0: none
 };
 
 class Plan {
@@ -37,6 +37,8 @@ class Plan {
 
   void park() { pool_->park(); }
   int threads() const { return pool_->threads(); }
+  // Throws Failure where `bytes` are more than the limit.
+  void check_limit(uint64_t bytes) const;
 
   struct Memory {
     uint64_t arena = 0, packed = 0, folded = 0;

@@ -150,6 +150,7 @@ class Outputs {
   void add(const Plan& plan, size_t i, const TensorType& type) {
     if (tensors_[i].data == nullptr) {
       allocated_.reserve(allocated_.size() + 1);
+      plan.check_limit(static_cast<uint64_t>(element_count(type.dims) * element_bytes(type.dtype)));
       allocate(type, &tensors_[i]);
       allocated_.push_back(i);
       return;

@@ -100,6 +100,7 @@ class Preparation {
   }
 
   Block packed(const ScheduledCall& scheduled) {
+    options_.check_limit(scheduled.prepared->packed_bytes);
     Block block(scheduled.prepared->packed_bytes);
     call_.packed = block.data();
     ask(scheduled, GK_PACK);

@@ -1,6 +1,7 @@
 // Asks every kernel of a schedule what it needs and packs its constants, each once for the whole plan.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -23,6 +24,7 @@ class PackStore {
 struct PreparationOptions {
   int threads = 1;
   bool release_weights = false; // constants lie in a file mapping: pages that are packed may go
+  std::function<void(uint64_t bytes)> check_limit; // throws where so much may not be packed
 };
 
 // Throws Failure.

@@ -265,7 +265,8 @@ typedef struct gk_plan_options {
   int32_t threads;         /* of one run, the caller's included; 0: 1. Plans share the process's threads */
   int32_t release_weights; /* not 0: `weights` is a mapped file that nobody writes to; its pages may be
                               given back to the system once they are packed */
-  uint64_t memory_limit;   /* bytes of scratch and packed constants; 0: none. A run that needs more fails */
+  uint64_t memory_limit;   /* bytes of scratch and packed constants, and of an output the plan allocates; 0: none.
+                              A run that needs more fails */
 } gk_plan_options;
 
 /* Open the plan in [data, data + size) with the weights file in [weights, weights + weights_size) (null where
