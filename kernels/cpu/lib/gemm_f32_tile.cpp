@@ -33,8 +33,9 @@ inline __attribute__((always_inline)) void step(VecF32 (&sums)[R][P * V + T], co
     for (int v = 0; v < V; ++v) columns[p * V + v] = load(b + p * panel_step + (u * V + v) * kGemmLanes);
   }
   if constexpr (T != 0) columns[P * V] = load(tail + u * kGemmLanes);
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && defined(__OPTIMIZE__)
   // With one vector of columns the broadcasts set the pace, and those inside a multiply-add are the faster ones.
+  // (Without optimisation no other tile fuses its multiply-adds, and results must not depend on the tile.)
   if constexpr (N == 1) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
