@@ -25,15 +25,16 @@ struct Axis {
 
 double coordinate(const Case& test, const Axis& axis, int64_t o) {
   const double x = static_cast<double>(o), in = static_cast<double>(axis.in), out = static_cast<double>(axis.out);
+  const double corners = in * axis.scale;
   if (test.coordinates == "asymmetric") return x / axis.scale;
-  if (test.coordinates == "align_corners") return out == 1.0 ? 0.0 : x * (in - 1.0) / (out - 1.0);
+  if (test.coordinates == "align_corners") return corners == 1.0 ? 0.0 : x * (in - 1.0) / (corners - 1.0);
   if (test.coordinates == "pytorch_half_pixel" && out == 1.0) return 0.0;
   if (test.coordinates == "half_pixel_symmetric") {
     return in / 2.0 * (1.0 - out / (axis.scale * in)) + (x + 0.5) / axis.scale - 0.5;
   }
   if (test.coordinates == "tf_crop_and_resize") {
-    if (out == 1.0) return 0.5 * (axis.start + axis.end) * (in - 1.0);
-    return axis.start * (in - 1.0) + x * (axis.end - axis.start) * (in - 1.0) / (out - 1.0);
+    if (corners == 1.0) return 0.5 * (axis.start + axis.end) * (in - 1.0);
+    return axis.start * (in - 1.0) + x * (axis.end - axis.start) * (in - 1.0) / (corners - 1.0);
   }
   return (x + 0.5) / axis.scale - 0.5;
 }

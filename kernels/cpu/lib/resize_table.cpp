@@ -10,17 +10,19 @@ constexpr float kFarAway = 1e9f;  // coordinates beyond are held back, so that t
 
 float coordinate_of(const ResizeRules& rules, int64_t o, int64_t in, int64_t out, float scale, float start, float end) {
   const float x = static_cast<float>(o), length = static_cast<float>(in), resized = static_cast<float>(out);
+  // Corners are those of the resized input before its size was cut down to an integer.
+  const float product = scale * length, corners = fabsf(product - resized) < 1e-5f * resized ? resized : product;
   switch (rules.coordinates) {
     case kAsymmetric: return x / scale;
-    case kAlignCorners: return out == 1 ? 0.0f : x * (length - 1.0f) / (resized - 1.0f);
+    case kAlignCorners: return corners == 1.0f ? 0.0f : x * (length - 1.0f) / (corners - 1.0f);
     case kPytorchHalfPixel: return out == 1 ? 0.0f : (x + 0.5f) / scale - 0.5f;
     case kHalfPixelSymmetric: {
       const float adjustment = resized / (scale * length);
       return length / 2.0f * (1.0f - adjustment) + (x + 0.5f) / scale - 0.5f;
     }
     case kCropAndResize:
-      if (out == 1) return 0.5f * (start + end) * (length - 1.0f);
-      return start * (length - 1.0f) + x * (end - start) * (length - 1.0f) / (resized - 1.0f);
+      if (corners == 1.0f) return 0.5f * (start + end) * (length - 1.0f);
+      return start * (length - 1.0f) + x * (end - start) * (length - 1.0f) / (corners - 1.0f);
     case kHalfPixel: break;
   }
   return (x + 0.5f) / scale - 0.5f;
