@@ -1,0 +1,120 @@
+// cumsum: y[i] = x[0] + … + x[i] along an axis; `exclusive`: without x[i]; `reverse`: from the end.
+//
+// inputs   x: any numeric dtype, compact; axis: int64 or int32, one element, known when the step is prepared
+// outputs  y: as x, compact; may be x
+// bytes moved: x once, y once. Sums of halves are kept in float32 and rounded once an element; integers wrap.
+#include "cpu/lib/axis.h"
+#include "cpu/lib/half.h"
+#include "cpu/lib/program.h"
+
+namespace graphopt {
+namespace GK_LEVEL {
+
+int cumsum(const gk_call*);
+
+namespace {
+
+constexpr int64_t kColumns = 256;
+
+struct State {
+  AxisView view;
+  int32_t exclusive, reverse;
+};
+
+int prepare(const gk_call* call, State* state, gk_prepared*) {
+  if (!has_arity(call, 2, 1) || !has_input(call, 0) || !has_input(call, 1)) return GK_INVALID_ARGUMENT;
+  const gk_tensor &x = call->inputs[0], &y = call->outputs[0];
+  int64_t axis = 0;
+  const int status = one_integer(call->inputs[1], &axis);
+  if (status != GK_OK) return status;
+  if (!is_compact(x) || !is_compact(y) || !view_along(x, axis, &state->view)) return GK_INVALID_ARGUMENT;
+  if (y.dtype.code != x.dtype.code || y.dtype.bits != x.dtype.bits || y.ndim != x.ndim) return GK_INVALID_ARGUMENT;
+  for (int d = 0; d < x.ndim; ++d) {
+    if (y.shape[d] != x.shape[d]) return GK_INVALID_ARGUMENT;
+  }
+  const program::Type type = program::type_of(x.dtype);
+  if (type == program::kNoType || type == program::kBool) return GK_UNSUPPORTED;
+  state->exclusive = int_attribute(call, "exclusive", 0) != 0 ? 1 : 0;
+  state->reverse = int_attribute(call, "reverse", 0) != 0 ? 1 : 0;
+  return GK_OK;
+}
+
+struct Half {
+  uint16_t bits;
+  static float widen(Half h) { return float_from_f16(h.bits); }
+  static Half narrow(float v) { return {f16_from_float(v)}; }
+};
+struct Brain {
+  uint16_t bits;
+  static float widen(Brain h) { return float_from_bf16(h.bits); }
+  static Brain narrow(float v) { return {bf16_from_float(v)}; }
+};
+// Signed integers as unsigned ones: they wrap.
+template <class T>
+struct Plain {
+  T value;
+  static T widen(Plain p) { return p.value; }
+  static Plain narrow(T v) { return {v}; }
+};
+
+struct Loop {
+  const State& state;
+  const void* x;
+  void* y;
+};
+
+// Columns of [length, inner] matrices, kColumns of one matrix at a time.
+template <class T>
+void body(void* context, int64_t begin, int64_t end, int32_t) {
+  using Wide = decltype(T::widen(T{}));
+  const Loop& loop = *static_cast<const Loop*>(context);
+  const AxisView& view = loop.state.view;
+  const int64_t strips = (view.inner + kColumns - 1) / kColumns;
+  for (int64_t task = begin; task < end; ++task) {
+    const int64_t col = task % strips * kColumns;
+    const int64_t n = view.inner - col < kColumns ? view.inner - col : kColumns;
+    const int64_t start = task / strips * view.length * view.inner + col;
+    Wide sum[kColumns] = {};
+    for (int64_t i = 0; i < view.length; ++i) {
+      const int64_t at = start + (loop.state.reverse != 0 ? view.length - 1 - i : i) * view.inner;
+      const T* x = static_cast<const T*>(loop.x) + at;
+      T* y = static_cast<T*>(loop.y) + at;
+      for (int64_t c = 0; c < n; ++c) {
+        const Wide before = sum[c];
+        sum[c] = static_cast<Wide>(before + T::widen(x[c]));
+        y[c] = T::narrow(loop.state.exclusive != 0 ? before : sum[c]);
+      }
+    }
+  }
+}
+
+int run(const gk_call* call, const State* state) {
+  const gk_tensor& x = call->inputs[0];
+  if (element_count(x) == 0) return GK_OK;
+  if (x.data == nullptr || call->outputs[0].data == nullptr) return GK_INVALID_ARGUMENT;
+  Loop loop = {*state, data_of<const void>(x), data_of<void>(call->outputs[0])};
+  const AxisView& view = state->view;
+  const int64_t tasks = view.outer * ((view.inner + kColumns - 1) / kColumns);
+  const int64_t width = view.inner < kColumns ? view.inner : kColumns;
+  const int64_t grain = kGrainBytes / (8 * view.length * width) + 1;
+  switch (program::type_of(x.dtype)) {
+    case program::kF32: return parallel_for(call, tasks, grain, body<Plain<float>>, &loop);
+    case program::kF64: return parallel_for(call, tasks, grain, body<Plain<double>>, &loop);
+    case program::kF16: return parallel_for(call, tasks, grain, body<Half>, &loop);
+    case program::kBF16: return parallel_for(call, tasks, grain, body<Brain>, &loop);
+    default: break;
+  }
+  switch (x.dtype.bits) {
+    case 8: return parallel_for(call, tasks, grain, body<Plain<uint8_t>>, &loop);
+    case 16: return parallel_for(call, tasks, grain, body<Plain<uint16_t>>, &loop);
+    case 32: return parallel_for(call, tasks, grain, body<Plain<uint32_t>>, &loop);
+    default: return parallel_for(call, tasks, grain, body<Plain<uint64_t>>, &loop);
+  }
+}
+
+}  // namespace
+
+int cumsum(const gk_call* call) { return run_phase<State, prepare, run>(call); }
+
+}  // namespace GK_LEVEL
+}  // namespace graphopt
