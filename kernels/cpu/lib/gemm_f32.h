@@ -13,6 +13,7 @@
 
 #include "cpu/call.h"
 #include "cpu/lib/epilogue.h"
+#include "cpu/lib/gemm_blocking.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -81,9 +82,6 @@ struct GemmBlock {
 // Computes the block. Call it with m ≤ gemm_block_rows(): then the rows of A stay in the second-level cache while
 // the panels of B pass. Zero taps or k give bias and epilogue of zero.
 void gemm_block(const GemmBlock& block);
-
-// Rows that a block of that depth (taps · k) and width should have: a multiple of kGemmRows.
-int64_t gemm_block_rows(const gk_call* call, int64_t k, int64_t n);
 
 // ---- a whole matrix ----
 

@@ -14,6 +14,7 @@
 #include "cpu/call.h"
 #include "cpu/lib/gemm_f32.h"
 #include "cpu/lib/gemv_f32.h"
+#include "cpu/lib/matmul_shape.h"
 #include "cpu/lib/strided_copy.h"
 
 namespace graphopt {
@@ -23,24 +24,14 @@ int matmul(const gk_call*);
 
 namespace {
 
-constexpr int kRank = 8;
 constexpr int kA = 0, kB = 1, kBias = 2;
 
 enum Algorithm : int32_t { kPacked, kUnpacked, kVector };
 
-// Distances in elements.
-struct Strides {
-  int64_t batch[kRank];
-  int64_t row, col;  // of A: m, k; of B: k, n; of bias and y: m, n
-};
-
 struct State {
-  int64_t m, n, k, batches;
-  int64_t batch[kRank];
-  Strides a, b, bias, y;
-  int64_t packed_batch[kRank];  // of packed B, in matrices
+  MatmulShape shape;
   float alpha, beta;
-  int32_t batch_rank, workers;
+  int32_t workers;
   Algorithm algorithm;
   bool has_bias, bias_by_column;  // by_column: [N], to be added as it is
   bool by_row;                    // kVector: one column, a result per row
@@ -51,123 +42,29 @@ struct State {
   Epilogue epilogue;
 };
 
-// The matrices of a tensor and its batch axes, aligned with the output's to the right.
-bool read_strides(const gk_tensor& tensor, int batch_rank, int rows, int cols, bool swap, const int64_t* batch,
-                  Strides* strides) {
-  const int axes = tensor.ndim - rows - cols;
-  if (axes > batch_rank) return false;
-  strides->row = rows != 0 ? stride_of(tensor, axes) : 0;
-  strides->col = cols != 0 ? stride_of(tensor, axes + rows) : 0;
-  if (swap) {
-    const int64_t row = strides->row;
-    strides->row = strides->col;
-    strides->col = row;
-  }
-  for (int i = 0; i < batch_rank; ++i) {
-    const int axis = i - (batch_rank - axes);
-    const int64_t dim = axis < 0 ? 1 : tensor.shape[axis];
-    if (dim != 1 && dim != batch[i]) return false;
-    strides->batch[i] = dim == 1 ? 0 : stride_of(tensor, axis);
-  }
-  return true;
-}
-
-// A bias is aligned to the right with y as it is: an axis may stand for M, N or a batch.
-bool read_bias(const gk_tensor& bias, const gk_tensor& y, int rows, int cols, State* s) {
-  if (bias.ndim > y.ndim || !is_compact(bias)) return false;
-  for (int i = 0; i < y.ndim; ++i) {
-    const int axis = i - (y.ndim - bias.ndim);
-    const int64_t dim = axis < 0 ? 1 : bias.shape[axis];
-    if (dim != 1 && dim != y.shape[i]) return false;
-    const int64_t stride = dim == 1 ? 0 : stride_of(bias, axis);
-    if (i < s->batch_rank) {
-      s->bias.batch[i] = stride;
-    } else if (rows != 0 && i == s->batch_rank) {
-      s->bias.row = stride;
-    } else if (cols != 0) {
-      s->bias.col = stride;
-    }
-  }
-  return true;
-}
-
-void drop_batch_axis(State* s, int axis) {
-  for (int i = axis; i + 1 < s->batch_rank; ++i) {
-    s->batch[i] = s->batch[i + 1];
-    s->a.batch[i] = s->a.batch[i + 1];
-    s->b.batch[i] = s->b.batch[i + 1];
-    s->bias.batch[i] = s->bias.batch[i + 1];
-    s->y.batch[i] = s->y.batch[i + 1];
-  }
-  --s->batch_rank;
-}
-
-bool lies_like_rows(const Strides& strides, int axis, int64_t rows) {
-  return strides.batch[axis] == rows * strides.row;
-}
-
-// Batches become rows as long as they lie like further rows.
-void fold_batches(State* s) {
-  for (int i = s->batch_rank - 1; i >= 0; --i) {
-    if (s->batch[i] == 1) drop_batch_axis(s, i);
-  }
-  while (s->batch_rank > 0) {
-    const int last = s->batch_rank - 1;
-    if (s->b.batch[last] != 0) return;
-    if (s->m == 1) {
-      s->a.row = s->a.batch[last];
-      s->bias.row = s->bias.batch[last];
-      s->y.row = s->y.batch[last];
-    } else if (!lies_like_rows(s->a, last, s->m) || !lies_like_rows(s->bias, last, s->m) ||
-               !lies_like_rows(s->y, last, s->m)) {
-      return;
-    }
-    s->m *= s->batch[last];
-    --s->batch_rank;
-  }
-}
-
-struct Offsets {
-  int64_t a, b, bias, y, packed;
-};
-
-Offsets offsets_of(const State& s, int64_t batch) {
-  Offsets offsets = {};
-  for (int i = s.batch_rank - 1; i >= 0; --i) {
-    const int64_t index = batch % s.batch[i];
-    batch /= s.batch[i];
-    offsets.a += index * s.a.batch[i];
-    offsets.b += index * s.b.batch[i];
-    offsets.bias += index * s.bias.batch[i];
-    offsets.y += index * s.y.batch[i];
-    offsets.packed += index * s.packed_batch[i];
-  }
-  return offsets;
-}
-
 // Everything of the matrix that does not depend on the batch.
 GemmMatrix matrix_of(const State& s) {
   GemmMatrix matrix;
-  matrix.m = s.m;
-  matrix.n = s.n;
-  matrix.k = s.k;
-  matrix.lda = s.a.row;
-  matrix.a_k_stride = s.a.col;
-  matrix.ldc = s.y.row;
+  matrix.m = s.shape.m;
+  matrix.n = s.shape.n;
+  matrix.k = s.shape.k;
+  matrix.lda = s.shape.a.row;
+  matrix.a_k_stride = s.shape.a.col;
+  matrix.ldc = s.shape.y.row;
   matrix.b_packed = s.algorithm == kPacked;
   if (!matrix.b_packed) {
-    matrix.b_k_stride = s.b.row;
-    matrix.b_n_stride = s.b.col;
+    matrix.b_k_stride = s.shape.b.row;
+    matrix.b_n_stride = s.shape.b.col;
   }
   return matrix;
 }
 
 GemvMatrix vector_of(const State& s) {
   GemvMatrix matrix;
-  matrix.out_stride = s.by_row ? s.a.row : s.b.col;
-  matrix.k_stride = s.by_row ? s.a.col : s.b.row;
-  matrix.x_stride = s.by_row ? s.b.row : s.a.col;
-  matrix.k = s.k;
+  matrix.out_stride = s.by_row ? s.shape.a.row : s.shape.b.col;
+  matrix.k_stride = s.by_row ? s.shape.a.col : s.shape.b.row;
+  matrix.x_stride = s.by_row ? s.shape.b.row : s.shape.a.col;
+  matrix.k = s.shape.k;
   return matrix;
 }
 
@@ -184,66 +81,41 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
     return GK_INVALID_ARGUMENT;
   }
   const gk_tensor &a = call->inputs[kA], &b = call->inputs[kB], &y = call->outputs[0];
-  if (a.ndim < 1 || b.ndim < 1 || y.ndim < 0 || a.ndim > kRank || b.ndim > kRank || y.ndim > kRank) {
-    return GK_INVALID_ARGUMENT;
-  }
+  MatmulShape& shape = s->shape;
+  const bool trans_a = int_attribute(call, "trans_a", 0) != 0, trans_b = int_attribute(call, "trans_b", 0) != 0;
+  if (!read_matmul(a, b, y, trans_a, trans_b, &shape)) return GK_INVALID_ARGUMENT;
   if (!is_f32(a) || !is_f32(b) || !is_f32(y)) return GK_UNSUPPORTED;
-  const int rows = a.ndim > 1, cols = b.ndim > 1;
-  const bool trans_a = rows != 0 && int_attribute(call, "trans_a", 0) != 0;
-  const bool trans_b = cols != 0 && int_attribute(call, "trans_b", 0) != 0;
-  s->batch_rank = y.ndim - rows - cols;
-  if (s->batch_rank < 0 || (a.ndim - 2 > s->batch_rank) || (b.ndim - 2 > s->batch_rank)) return GK_INVALID_ARGUMENT;
-  for (int i = 0; i < s->batch_rank; ++i) s->batch[i] = y.shape[i];
-  // A vector A is one row whose elements are k, a vector B one column.
-  if (!read_strides(a, s->batch_rank, rows, 1, trans_a, s->batch, &s->a) ||
-      !read_strides(b, s->batch_rank, 1, cols, trans_b, s->batch, &s->b) ||
-      !read_strides(y, s->batch_rank, rows, cols, false, s->batch, &s->y)) {
-    return GK_INVALID_ARGUMENT;
-  }
-  s->m = rows != 0 ? a.shape[a.ndim - (trans_a ? 1 : 2)] : 1;
-  s->k = a.shape[a.ndim - (trans_a ? 2 : 1)];
-  s->n = cols != 0 ? b.shape[b.ndim - (trans_b ? 2 : 1)] : 1;
-  if (b.shape[b.ndim - 1 - (cols != 0 && !trans_b ? 1 : 0)] != s->k) return GK_INVALID_ARGUMENT;
-  if ((rows != 0 && y.shape[s->batch_rank] != s->m) || (cols != 0 && y.shape[s->batch_rank + rows] != s->n)) {
-    return GK_INVALID_ARGUMENT;
-  }
   s->alpha = static_cast<float>(float_attribute(call, "alpha", 1.0));
   s->beta = static_cast<float>(float_attribute(call, "beta", 1.0));
   const int first_extra = static_cast<int>(int_attribute(call, "epilogue_first", call->input_count));
   s->has_bias = has_input(call, kBias) && first_extra > kBias && s->beta != 0.0f;
   if (s->has_bias) {
     if (!is_f32(call->inputs[kBias])) return GK_UNSUPPORTED;
-    if (!read_bias(call->inputs[kBias], y, rows, cols, s)) return GK_INVALID_ARGUMENT;
+    if (!read_matmul_added(call->inputs[kBias], y, &shape)) return GK_INVALID_ARGUMENT;
   }
-  const bool compact = is_compact(y);
   const bool empty = element_count(y) == 0;
-  if (!empty) fold_batches(s);
-  s->batches = 1;
-  for (int i = 0; i < s->batch_rank; ++i) s->batches *= s->batch[i];
-  const int status = prepare_epilogue(call, s->batches, s->m, s->n, &s->epilogue);
+  shape.batches = 0;
+  if (!empty) fold_matmul_batches(&shape);
+  const int status = prepare_epilogue(call, empty ? 0 : shape.batches, shape.m, shape.n, &s->epilogue);
   if (status != GK_OK || empty) return status;
-  s->detour = (s->y.col != 1 && s->n > 1) || (!compact && !epilogue_is_tiled(s->epilogue));
-  s->bias_by_column = s->has_bias && s->bias.row == 0 && s->beta == 1.0f && (s->bias.col == 1 || s->n == 1);
-  for (int i = 0; i < s->batch_rank; ++i) s->bias_by_column = s->bias_by_column && s->bias.batch[i] == 0;
+  s->detour = (shape.y.col != 1 && shape.n > 1) || (!is_compact(y) && !epilogue_is_tiled(s->epilogue));
+  s->bias_by_column = s->has_bias && shape.added.row == 0 && s->beta == 1.0f && (shape.added.col == 1 || shape.n == 1);
+  for (int i = 0; i < shape.batch_rank; ++i) s->bias_by_column = s->bias_by_column && shape.added.batch[i] == 0;
   // Whether a constant is packed may depend only on what is constant.
-  const bool constant = is_constant(call, kB) && s->n > 1 && s->k > 0;
-  s->by_row = s->n == 1;
-  s->algorithm = constant ? kPacked : (s->m == 1 || s->n == 1) && reads_vector(*s) ? kVector : kUnpacked;
-  int64_t matrices = 1;
-  for (int i = s->batch_rank - 1; i >= 0; --i) {
-    if (s->b.batch[i] == 0) continue;
-    s->packed_batch[i] = matrices;
-    matrices *= s->batch[i];
-  }
+  const bool constant = is_constant(call, kB) && shape.n > 1 && shape.k > 0;
+  s->by_row = shape.n == 1;
+  s->algorithm = kUnpacked;
+  if ((shape.m == 1 || shape.n == 1) && reads_vector(*s)) s->algorithm = kVector;
+  if (constant) s->algorithm = kPacked;
   s->workers = worker_count(call);
-  s->packed_floats = gemm_packed_floats(s->k, s->n);
+  s->packed_floats = gemm_packed_floats(shape.k, shape.n);
   s->scratch_floats = s->algorithm == kVector ? kVectorPiece : gemm_scratch(call, matrix_of(*s)).floats();
   // One after the other: scratch of the workers, the results before they are copied.
   uint64_t bytes = static_cast<uint64_t>(s->workers) * static_cast<uint64_t>(s->scratch_floats) * 4;
   if (s->detour) bytes += static_cast<uint64_t>(element_count(y)) * 4;
   prepared->workspace_bytes = s->workspace_bytes = bytes == 0 ? 0 : bytes + GK_ALIGNMENT;
   if (s->algorithm == kPacked) {
-    prepared->packed_bytes = static_cast<uint64_t>(matrices * s->packed_floats) * 4;
+    prepared->packed_bytes = static_cast<uint64_t>(shape.packed_count * s->packed_floats) * 4;
     prepared->packed_format = 1;
   }
   return GK_OK;
@@ -252,18 +124,9 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
 int pack(const gk_call* call, const State* s) {
   if (s->algorithm != kPacked) return GK_OK;
   const float* b = data_of<const float>(call->inputs[kB]);
-  // Every index of the batch axes that B has.
-  for (int64_t batch = 0; batch < s->batches; ++batch) {
-    bool first = true;
-    int64_t rest = batch;
-    for (int i = s->batch_rank - 1; i >= 0; --i) {
-      first = first && (s->b.batch[i] != 0 || rest % s->batch[i] == 0);
-      rest /= s->batch[i];
-    }
-    if (!first) continue;
-    const Offsets at = offsets_of(*s, batch);
-    gemm_pack_b(b + at.b, s->b.row, s->b.col, s->k, s->n, 0, s->k,
-                static_cast<float*>(call->packed) + at.packed * s->packed_floats);
+  for (int64_t i = 0; i < s->shape.packed_count; ++i) {
+    gemm_pack_b(b + packed_matrix_offset(s->shape, i), s->shape.b.row, s->shape.b.col, s->shape.k, s->shape.n, 0,
+                s->shape.k, static_cast<float*>(call->packed) + i * s->packed_floats);
   }
   return GK_OK;
 }
@@ -276,7 +139,7 @@ struct Work {
   GemmGrid grid;
 };
 
-void set_finish(const Work& work, const Offsets& at, int64_t batch, GemmFinish* finish) {
+void set_finish(const Work& work, const MatmulOffsets& at, int64_t batch, GemmFinish* finish) {
   const State& s = *work.state;
   finish->alpha = s.alpha;
   finish->epilogue = &s.epilogue;
@@ -287,9 +150,9 @@ void set_finish(const Work& work, const Offsets& at, int64_t batch, GemmFinish* 
     finish->bias = work.bias;
     return;
   }
-  finish->addend = work.bias + at.bias;
-  finish->addend_rows = s.bias.row;
-  finish->addend_cols = s.bias.col;
+  finish->addend = work.bias + at.added;
+  finish->addend_rows = s.shape.added.row;
+  finish->addend_cols = s.shape.added.col;
   finish->addend_scale = s.beta;
 }
 
@@ -301,7 +164,7 @@ void matrices_body(void* context, int64_t begin, int64_t end, int32_t worker) {
   while (begin < end) {
     const int64_t batch = begin / units, first = begin % units;
     const int64_t count = end - begin < units - first ? end - begin : units - first;
-    const Offsets at = offsets_of(s, batch);
+    const MatmulOffsets at = matmul_offsets(s.shape, batch);
     matrix.a = work.a + at.a;
     matrix.b = work.b + (s.algorithm == kPacked ? at.packed * s.packed_floats : at.b);
     matrix.c = work.y + at.y;
@@ -315,33 +178,33 @@ void matrices_body(void* context, int64_t begin, int64_t end, int32_t worker) {
 // Results [from, from + count) of one vector product, summed: what an epilogue on registers does elsewhere.
 void finish_vector(const Work& work, const float* sums, int64_t batch, int64_t from, int64_t count) {
   const State& s = *work.state;
-  const Offsets at = offsets_of(s, batch);
-  const int64_t y_step = s.by_row ? s.y.row : s.y.col, bias_step = s.by_row ? s.bias.row : s.bias.col;
+  const MatmulOffsets at = matmul_offsets(s.shape, batch);
+  const int64_t y_step = s.by_row ? s.shape.y.row : s.shape.y.col, bias_step = s.by_row ? s.shape.added.row : s.shape.added.col;
   float* y = work.y + at.y + from * y_step;
   for (int64_t i = 0; i < count; ++i) {
     float sum = s.alpha == 1.0f ? sums[i] : s.alpha * sums[i];
-    if (s.has_bias) sum += s.beta * work.bias[at.bias + (from + i) * bias_step];
+    if (s.has_bias) sum += s.beta * work.bias[at.added + (from + i) * bias_step];
     y[i * y_step] = sum;
   }
   if (!epilogue_is_tiled(s.epilogue) || !has_epilogue(s.epilogue)) return;
   if (s.by_row) {
     apply_epilogue(s.epilogue, work.call, y, y_step, batch, from, count, 0, 1);
   } else {
-    apply_epilogue(s.epilogue, work.call, y, s.y.row, batch, 0, 1, from, count);
+    apply_epilogue(s.epilogue, work.call, y, s.shape.y.row, batch, 0, 1, from, count);
   }
 }
 
 void vectors_body(void* context, int64_t begin, int64_t end, int32_t worker) {
   const Work& work = *static_cast<const Work*>(context);
   const State& s = *work.state;
-  const int64_t results = s.by_row ? s.m : s.n;
+  const int64_t results = s.by_row ? s.shape.m : s.shape.n;
   float* sums = work.scratch + worker * s.scratch_floats;
   GemvMatrix matrix = vector_of(s);
   while (begin < end) {
     const int64_t batch = begin / results, first = begin % results;
     int64_t count = end - begin < results - first ? end - begin : results - first;
     count = count < kVectorPiece ? count : kVectorPiece;
-    const Offsets at = offsets_of(s, batch);
+    const MatmulOffsets at = matmul_offsets(s.shape, batch);
     matrix.w = s.by_row ? work.a + at.a : work.b + at.b;
     matrix.x = s.by_row ? work.b + at.b : work.a + at.a;
     gemv_f32(matrix, first, first + count, sums);
@@ -351,7 +214,7 @@ void vectors_body(void* context, int64_t begin, int64_t end, int32_t worker) {
 }
 
 int run(const gk_call* call, const State* s) {
-  if (s->batches * s->m * s->n == 0) return GK_OK;
+  if (s->shape.batches * s->shape.m * s->shape.n == 0) return GK_OK;
   if (call->workspace.size < s->workspace_bytes || (s->scratch_floats > 0 && worker_count(call) > s->workers)) {
     return GK_WORKSPACE_TOO_SMALL;
   }
@@ -374,12 +237,12 @@ int run(const gk_call* call, const State* s) {
     output.byte_offset = 0;
     on_workspace.outputs = &output;
     compact = *s;
-    compact.y.col = 1;
-    compact.y.row = s->n;
-    int64_t step = s->m * s->n;
-    for (int i = s->batch_rank - 1; i >= 0; --i) {
-      compact.y.batch[i] = step;
-      step *= s->batch[i];
+    compact.shape.y.col = 1;
+    compact.shape.y.row = s->shape.n;
+    int64_t step = s->shape.m * s->shape.n;
+    for (int i = s->shape.batch_rank - 1; i >= 0; --i) {
+      compact.shape.y.batch[i] = step;
+      step *= s->shape.batch[i];
     }
     work.y = static_cast<float*>(output.data);
     work.call = &on_workspace;
@@ -387,19 +250,19 @@ int run(const gk_call* call, const State* s) {
   }
   int status;
   if (s->algorithm == kVector) {
-    const int64_t flops = 2 * (s->k < 1 ? 1 : s->k);
-    status = parallel_for(call, s->batches * (s->by_row ? s->m : s->n), 16 + kGrainBytes / 2 / flops, vectors_body,
+    const int64_t flops = 2 * (s->shape.k < 1 ? 1 : s->shape.k);
+    status = parallel_for(call, s->shape.batches * (s->by_row ? s->shape.m : s->shape.n), 16 + kGrainBytes / 2 / flops, vectors_body,
                           &work);
   } else {
     work.grid = gemm_grid(matrix_of(*s));
-    const int64_t flops = 2 * s->m * s->n * (s->k < 1 ? 1 : s->k) / work.grid.units();
-    status = parallel_for(call, s->batches * work.grid.units(), 1 + kGrainFlops / (flops < 1 ? 1 : flops),
+    const int64_t flops = 2 * s->shape.m * s->shape.n * (s->shape.k < 1 ? 1 : s->shape.k) / work.grid.units();
+    status = parallel_for(call, s->shape.batches * work.grid.units(), 1 + kGrainFlops / (flops < 1 ? 1 : flops),
                           matrices_body, &work);
   }
   if (status == GK_OK && !epilogue_is_tiled(s->epilogue)) status = apply_epilogue_whole(s->epilogue, work.call);
   if (status != GK_OK || !s->detour) return status;
   const gk_tensor& y = call->outputs[0];
-  int64_t from[kRank], to[kRank];
+  int64_t from[kMatmulRank], to[kMatmulRank];
   for (int i = 0; i < y.ndim; ++i) {
     from[i] = stride_of(output, i);
     to[i] = stride_of(y, i);
