@@ -306,6 +306,8 @@ void shapes() {
   Case({.x = {1, 6, 7, 19}, .w = {19, 1, 3, 3}, .pads = {1, 1, 1, 1}, .group = 19}).check();
   Case({.x = {2, 6, 7, 5}, .w = {15, 1, 3, 2}, .strides = {2, 1}, .group = 5}).check();
   Case({.x = {1, 5, 6, 8}, .w = {8, 2, 3, 3}, .pads = {1, 1, 1, 1}, .group = 4}).check();
+  Case({.x = {2, 6, 4}, .w = {6, 2, 3}, .group = 2}).check();
+  Case({.x = {1, 5, 6, 9}, .w = {12, 3, 3, 3}, .strides = {2, 1}, .group = 3}).check();
   Case({.x = {2, 5, 4, 6}, .w = {40, 3, 1, 1}, .group = 2}).check();
   Case({.x = {1, 30, 10}, .w = {35, 2, 3}, .dilations = {2}, .group = 5}).check();
 }

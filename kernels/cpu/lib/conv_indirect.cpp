@@ -110,7 +110,8 @@ void run_tasks(void* context, int64_t begin, int64_t end, int32_t worker) {
 void prepare_indirect(const gk_call* call, const ConvShape& shape, IndirectPlan* plan) {
   // Reads of a whole kernel line must stay inside a line of X.
   const int64_t last = (shape.out[2] - 1) * shape.stride[2] + shape.kernel[2];
-  plan->run = shape.dilation[2] == 1 && shape.pad[2] == 0 && last <= shape.in[2] ? shape.kernel[2] : 1;
+  const bool neighbours = shape.group == 1 && shape.dilation[2] == 1 && shape.pad[2] == 0 && last <= shape.in[2];
+  plan->run = neighbours ? shape.kernel[2] : 1;
   const int64_t depth = shape.taps() * shape.group_channels(), filters = shape.group_filters();
   const int64_t rows = shape.batch * shape.pixels(), workers = worker_count(call);
   int64_t block = gemm_block_rows(call, depth, filters);
