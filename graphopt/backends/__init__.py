@@ -1,2 +1,2 @@
-ALL_BACKENDS = ("tensorrt", "onnxruntime", "reference")
+ALL_BACKENDS = ("tensorrt", "native", "onnxruntime", "reference")
 """Names of the backend packages in this folder, most preferred first; ``registry`` adds third parties'."""
