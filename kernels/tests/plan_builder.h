@@ -151,7 +151,10 @@ class OpenPlan {
                           &options, &plan, &message);
   }
   OpenPlan(const OpenPlan&) = delete;
-  ~OpenPlan() { gk_plan_close(plan); }
+  ~OpenPlan() {
+    release();
+    gk_plan_close(plan);
+  }
 
   // The outputs, allocated by the plan; release() them.
   int run(const std::vector<gk_tensor>& inputs, gk_run_options* options = nullptr) {
