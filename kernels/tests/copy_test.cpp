@@ -96,8 +96,18 @@ void to_compact(const Strided& from, int64_t from_block, int element, const std:
 void transposes() {
   for (const int element : {1, 2, 4, 8, 16}) {
     for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 5}, {2, 3}, {3, 70}, {70, 3}, {4, 4}, {5, 9},
-                                        {15, 17}, {16, 16}, {33, 31}, {67, 130}, {7, 64}}) {
+                                        {15, 17}, {16, 16}, {33, 31}, {67, 130}, {7, 64},
+                                        {3, 1041}, {1041, 3}, {2, 1033}, {1033, 2}, {6, 1030}, {1030, 7}}) {
       to_compact(permuted(row_major({rows, columns}), {1, 0}), rows * columns, element, "transpose");
+    }
+    for (const int64_t few : {2, 3, 5}) {
+      to_compact(permuted(stepped(row_major({41, few}), 0, -1), {1, 0}), 41 * few, element, "pixels backwards");
+      to_compact(permuted(stepped(row_major({few, 41}), 0, -1), {1, 0}), 41 * few, element, "channels backwards");
+      to_compact(permuted(stepped(row_major({82, few}), 0, 2), {1, 0}), 82 * few, element, "every second pixel");
+      Strided part = row_major({41, few + 2});
+      part.shape = {41, few};
+      copies(permuted(row_major({few, 41}), {1, 0}), 41 * few, part, 41 * (few + 2), element, "into wider pixels");
+      to_compact(permuted(part, {1, 0}), 41 * (few + 2), element, "from wider pixels");
     }
     to_compact(permuted(row_major({2, 19, 5, 18}), {0, 2, 3, 1}), 2 * 19 * 5 * 18, element, "channels last");
     to_compact(permuted(row_major({3, 17, 4, 20}), {2, 0, 3, 1}), 3 * 17 * 4 * 20, element, "outer dims move");

@@ -77,19 +77,58 @@ inline void copy_bytes(char* to, const char* from, int64_t size) {
   }
 }
 
-// `count` times the element of kBytes (1, 2, 4, 8 or 16) at `element`.
-template <int kBytes>
-inline void fill_elements(char* to, const char* element, int64_t count) {
-  using Pattern = BytesOf<16>::Type;
-  Pattern pattern;
-  char* bytes = reinterpret_cast<char*>(&pattern);
-  for (int i = 0; i < 16; ++i) bytes[i] = element[i % kBytes];
-  const int64_t size = count * kBytes;
+// 16 bytes of equal elements.
+typedef uint64_t FillPattern __attribute__((vector_size(16)));
+
+// The pattern of an element of 1, 2, 4, 8 or 16 bytes.
+inline FillPattern fill_pattern(const char* element, int64_t bytes) {
+  uint64_t part;
+  switch (bytes) {
+    case 1: part = *reinterpret_cast<const BytesOf<1>::Type*>(element) * 0x0101010101010101u; break;
+    case 2: part = *reinterpret_cast<const BytesOf<2>::Type*>(element) * 0x0001000100010001u; break;
+    case 4: part = *reinterpret_cast<const BytesOf<4>::Type*>(element) * 0x0000000100000001u; break;
+    case 8: part = *reinterpret_cast<const BytesOf<8>::Type*>(element); break;
+    default: return *reinterpret_cast<const BytesOf<16>::Type*>(element);
+  }
+  return FillPattern{part, part};
+}
+
+// `size` bytes of whole elements.
+inline void fill_bytes(char* to, const FillPattern& pattern, int64_t size) {
+  using Bytes16 = BytesOf<16>::Type;
   if (size >= 16) {
-    for (int64_t i = 0; i + 16 <= size; i += 16) *reinterpret_cast<Pattern*>(to + i) = pattern;
-    *reinterpret_cast<Pattern*>(to + size - 16) = pattern; // both are whole elements
-  } else {
-    for (int64_t i = 0; i < size; ++i) to[i] = bytes[i % kBytes];
+    for (int64_t i = 0; i + 16 <= size; i += 16) *reinterpret_cast<Bytes16*>(to + i) = pattern;
+    *reinterpret_cast<Bytes16*>(to + size - 16) = pattern;  // both begin with a whole element
+    return;
+  }
+  // Elements are powers of two: whatever part begins where one does.
+  const uint64_t part = pattern[0];
+  if ((size & 8) != 0) {
+    *reinterpret_cast<BytesOf<8>::Type*>(to) = part;
+    to += 8;
+  }
+  if ((size & 4) != 0) {
+    *reinterpret_cast<BytesOf<4>::Type*>(to) = static_cast<uint32_t>(part);
+    to += 4;
+  }
+  if ((size & 2) != 0) {
+    *reinterpret_cast<BytesOf<2>::Type*>(to) = static_cast<uint16_t>(part);
+    to += 2;
+  }
+  if ((size & 1) != 0) *to = static_cast<char>(part);
+}
+
+// `rows` runs of `size` bytes.
+inline void copy_rows(char* to, int64_t to_stride, const char* from, int64_t from_stride, int64_t rows, int64_t size) {
+  switch (size) {
+    case 4:
+      for (int64_t i = 0; i < rows; ++i) copy_element<4>(to + i * to_stride, from + i * from_stride);
+      return;
+    case 8:
+      for (int64_t i = 0; i < rows; ++i) copy_element<8>(to + i * to_stride, from + i * from_stride);
+      return;
+    default:
+      for (int64_t i = 0; i < rows; ++i) copy_bytes(to + i * to_stride, from + i * from_stride, size);
   }
 }
 

@@ -24,6 +24,9 @@ class Indices {
     return index < 0 ? index + dim : index;
   }
 
+  bool wide() const { return wide_; }
+  const char* data() const { return data_; }
+
   // Whether the first `count` indices lie within a dim: checked before anything is read through them.
   bool within(int64_t count, int64_t dim) const {
     return wide_ ? all_within(reinterpret_cast<const int64_t*>(data_), count, dim)

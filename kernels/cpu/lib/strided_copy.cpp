@@ -31,12 +31,12 @@ constexpr int tile_side(int element) {
          : element == 2 ? (kVectorRegisters >= 32 && kVectorBytes >= 32 ? 16 : 8)
          : element == 4 ? kVectorBytes / 4
          : element == 8 ? kVectorBytes / 8
-                        : 1;
+                        : 4;
 }
 
-// Blocks of kBlock along a side of `size`; what is left over and smaller than a tile goes to the last one.
-int64_t block_count(int64_t size, int side) {
-  const int64_t count = (size + kBlock - side) / kBlock;
+// Blocks along a side of `size`; what is left over and smaller than a tile goes to the last one.
+int64_t block_count(int64_t size, int64_t block, int side) {
+  const int64_t count = (size + block - side) / block;
   return count < 1 ? 1 : count;
 }
 
@@ -111,7 +111,7 @@ struct CopyRow {
 template <int kBytes>
 struct FillRow {
   void operator()(char* to, const char* from, int64_t, int64_t, int64_t count) const {
-    fill_elements<kBytes>(to, from, count);
+    fill_bytes(to, fill_pattern(from, kBytes), count * kBytes);
   }
 };
 
@@ -208,7 +208,7 @@ void transpose_block(const char* from, int64_t from_stride, char* to, int64_t to
     }
   } else {
     if (rows < N || columns < N) {
-      constexpr int kSmaller = kBytes * N > 16 ? N / 2 : 1;
+      constexpr int kSmaller = kBytes * N > 16 && kBytes < 16 ? N / 2 : 1;
       return transpose_block<kBytes, kSmaller>(from, from_stride, to, to_stride, rows, columns);
     }
     for (int64_t r = 0; r < rows; r += N) {
@@ -222,9 +222,67 @@ void transpose_block(const char* from, int64_t from_stride, char* to, int64_t to
   }
 }
 
+// A few columns that lie close in the destination (pixels of three channels, from planes): each row of the tile is
+// stored whole, and what is too much of it written over by the next one.
+template <int kBytes>
+void transpose_few_columns(const char* from, int64_t from_stride, char* to, int64_t rows, int64_t columns) {
+  constexpr int N = 16 / kBytes;
+  using Tile = TileVector<kBytes, N>;
+  const int64_t step = columns * kBytes, whole = rows - (16 + step - 1) / step + 1;  // rows that may be stored so
+  int64_t k = 0;
+  for (; k + N <= whole; k += N) {
+    typename Tile::Type v[N];
+#pragma GCC unroll 8
+    for (int j = 0; j < N; ++j) {
+      const int64_t column = j < columns ? j : columns - 1;
+      v[j] = *reinterpret_cast<const typename Tile::Unaligned*>(from + column * from_stride + k * kBytes);
+    }
+    transpose_registers<N>(v);
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) *reinterpret_cast<typename Tile::Unaligned*>(to + (k + i) * step) = v[i];
+  }
+  transpose_block<kBytes, 1>(from + k * kBytes, from_stride, to + k * step, step, rows - k, columns);
+}
+
+// A few rows (planes of three channels, from pixels): each column of the tile is read whole, with some of the next.
+template <int kBytes>
+void transpose_few_rows(const char* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows,
+                        int64_t columns) {
+  constexpr int N = 16 / kBytes;
+  using Tile = TileVector<kBytes, N>;
+  // Columns that may be read so: none of them reaches beyond the last element of the block.
+  const int64_t whole = columns - (16 - rows * kBytes + from_stride - 1) / from_stride;
+  int64_t j = 0;
+  for (; j + N <= whole; j += N) {
+    typename Tile::Type v[N];
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) v[i] = *reinterpret_cast<const typename Tile::Unaligned*>(from + (j + i) * from_stride);
+    transpose_registers<N>(v);
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) {
+      if (i < rows) *reinterpret_cast<typename Tile::Unaligned*>(to + i * to_stride + j * kBytes) = v[i];
+    }
+  }
+  transpose_block<kBytes, 1>(from + j * from_stride, from_stride, to + j * kBytes, to_stride, rows, columns - j);
+}
+
+template <int kBytes>
+void transpose_any(const char* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows, int64_t columns) {
+  constexpr int kSide = tile_side(kBytes);
+  if constexpr (kBytes == 2 || kBytes == 4) {
+    constexpr int64_t kFew = 16 / kBytes;
+    if (columns < kFew && to_stride == columns * kBytes) {
+      return transpose_few_columns<kBytes>(from, from_stride, to, rows, columns);
+    }
+    if (rows < kFew && from_stride > 0) {
+      return transpose_few_rows<kBytes>(from, from_stride, to, to_stride, rows, columns);
+    }
+  }
+  transpose_block<kBytes, kSide>(from, from_stride, to, to_stride, rows, columns);
+}
+
 template <int kBytes>
 void walk_planes(const StridedCopy& copy, const char* from, char* to, int64_t begin, int64_t end) {
-  constexpr int kSide = tile_side(kBytes);
   const int last = copy.rank - 1, plane = copy.plane;
   const int64_t from_stride = copy.from[last], to_stride = copy.to[plane];
   // The plane's own dim is stepped through by blocks, so the outer dims are all others.
@@ -235,14 +293,19 @@ void walk_planes(const StridedCopy& copy, const char* from, char* to, int64_t be
     outer.to[i] = copy.to[i + 1];
   }
   const int64_t blocks = copy.row_blocks * copy.column_blocks;
+  Odometer place(outer, last - 1, begin / blocks);
+  int64_t block = begin % blocks;
   for (int64_t task = begin; task < end; ++task) {
-    const Odometer place(outer, last - 1, task / blocks);
-    const int64_t row_block = task % blocks / copy.column_blocks, column_block = task % copy.column_blocks;
-    const int64_t k = row_block * kBlock, j = column_block * kBlock;
-    const int64_t rows = row_block == copy.row_blocks - 1 ? copy.dims[plane] - k : kBlock;
-    const int64_t columns = column_block == copy.column_blocks - 1 ? copy.dims[last] - j : kBlock;
-    transpose_block<kBytes, kSide>(from + place.from + k * kBytes + j * from_stride, from_stride,
-                                   to + place.to + k * to_stride + j * kBytes, to_stride, rows, columns);
+    const int64_t row_block = block / copy.column_blocks, column_block = block % copy.column_blocks;
+    const int64_t k = row_block * copy.block_rows, j = column_block * copy.block_columns;
+    const int64_t rows = row_block == copy.row_blocks - 1 ? copy.dims[plane] - k : copy.block_rows;
+    const int64_t columns = column_block == copy.column_blocks - 1 ? copy.dims[last] - j : copy.block_columns;
+    transpose_any<kBytes>(from + place.from + k * kBytes + j * from_stride, from_stride,
+                          to + place.to + k * to_stride + j * kBytes, to_stride, rows, columns);
+    if (++block == blocks) {
+      block = 0;
+      place.advance(outer, last - 1, 1);
+    }
   }
 }
 
@@ -270,6 +333,7 @@ StridedCopy describe_copy(int rank, const int64_t* dims, const int64_t* from, co
   StridedCopy copy;
   copy.from_offset = copy.to_offset = copy.tasks = 0;
   copy.grain = copy.pieces = copy.row_blocks = copy.column_blocks = 1;
+  copy.block_rows = copy.block_columns = kBlock;
   copy.element = 1;
   copy.kind = kRows;
   copy.plane = -1;
@@ -299,8 +363,11 @@ StridedCopy describe_copy(int rank, const int64_t* dims, const int64_t* from, co
   for (int i = 0; i < last; ++i) copy.tasks *= i == copy.plane ? 1 : copy.dims[i];
   if (copy.kind == kPlane) {
     const int side = tile_side(copy.element);
-    copy.row_blocks = block_count(copy.dims[copy.plane], side);
-    copy.column_blocks = block_count(copy.dims[last], side);
+    // Where one side is short, the other is longer.
+    if (copy.dims[copy.plane] < kBlock / 4) copy.block_columns = kBlock * 16;
+    if (copy.dims[last] < kBlock / 4) copy.block_rows = kBlock * 16;
+    copy.row_blocks = block_count(copy.dims[copy.plane], copy.block_rows, side);
+    copy.column_blocks = block_count(copy.dims[last], copy.block_columns, side);
     copy.tasks *= copy.row_blocks * copy.column_blocks;
     bytes *= copy.dims[copy.plane] / copy.row_blocks * (copy.dims[last] / copy.column_blocks);
   } else {

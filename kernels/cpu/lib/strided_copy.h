@@ -18,6 +18,7 @@ struct StridedCopy {
   int64_t grain;                  // tasks worth a thread
   int64_t pieces;                 // of a row: tasks are (outer dims, piece)
   int64_t row_blocks, column_blocks; // of a plane: tasks are (outer dims, row block, column block)
+  int64_t block_rows, block_columns; // elements along the sides of all blocks but the last
   int32_t rank;
   int32_t element; // bytes that are moved as one: a power of two up to 16, or 1 where rows are bytes
   int32_t kind;    // strided_copy.cpp

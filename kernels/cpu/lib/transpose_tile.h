@@ -2,7 +2,7 @@
 // one N/2 further on. Compilers know these shuffles as unpack, permute and zip instructions.
 #pragma once
 
-#include "cpu/vector.h"
+#include "cpu/lib/bytes.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -85,13 +85,23 @@ inline __attribute__((always_inline)) void transpose_registers(V* v) {
 template <int kBytes, int N>
 inline __attribute__((always_inline)) void transpose_tile(const char* from, int64_t from_stride, char* to,
                                                           int64_t to_stride) {
-  using Tile = TileVector<kBytes, N>;
-  typename Tile::Type v[N];
+  if constexpr (kBytes == 16) {  // nothing to shuffle
+#pragma GCC unroll 4
+    for (int j = 0; j < N; ++j) {
+#pragma GCC unroll 4
+      for (int k = 0; k < N; ++k) {
+        copy_element<kBytes>(to + k * to_stride + j * kBytes, from + j * from_stride + k * kBytes);
+      }
+    }
+  } else {
+    using Tile = TileVector<kBytes, N>;
+    typename Tile::Type v[N];
 #pragma GCC unroll 16
-  for (int j = 0; j < N; ++j) v[j] = *reinterpret_cast<const typename Tile::Unaligned*>(from + j * from_stride);
-  transpose_registers<N>(v);
+    for (int j = 0; j < N; ++j) v[j] = *reinterpret_cast<const typename Tile::Unaligned*>(from + j * from_stride);
+    transpose_registers<N>(v);
 #pragma GCC unroll 16
-  for (int k = 0; k < N; ++k) *reinterpret_cast<typename Tile::Unaligned*>(to + k * to_stride) = v[k];
+    for (int k = 0; k < N; ++k) *reinterpret_cast<typename Tile::Unaligned*>(to + k * to_stride) = v[k];
+  }
 }
 
 }  // namespace GK_LEVEL

@@ -63,8 +63,7 @@ void compact_rows(const Work& work, int64_t begin, int64_t end) {
   for (int i = 0; i < work.call->input_count; ++i) {
     const gk_tensor& x = work.call->inputs[i];
     const int64_t run = x.shape[axis] * slice;
-    const char* from = bytes_of(x);
-    for (int64_t o = begin; o < end; ++o) copy_bytes(to + o * row, from + o * run, run);
+    copy_rows(to + begin * row, row, bytes_of(x) + begin * run, run, end - begin, run);
     to += run;
   }
 }

@@ -45,8 +45,7 @@ int run(const gk_call* call, const Eye* state) {
   const gk_tensor& y = call->outputs[0];
   const int64_t rows = y.shape[0], columns = y.shape[1], element = element_bytes(y);
   if (rows == 0 || columns == 0) return GK_OK;
-  const char zero = 0;
-  fill_elements<1>(bytes_of(y), &zero, rows * columns * element);
+  fill_bytes(bytes_of(y), FillPattern{}, rows * columns * element);
   if (state->diagonal <= -rows || state->diagonal >= columns) return GK_OK;
   const char* one = reinterpret_cast<const char*>(&state->one);
   for (int64_t i = state->diagonal < 0 ? -state->diagonal : 0; i < rows && i + state->diagonal < columns; ++i) {

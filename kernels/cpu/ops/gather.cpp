@@ -50,14 +50,29 @@ struct Work {
   char* to;
 };
 
+template <int kBytes, class Index>
+void gather_single(const Work& work, int64_t begin, int64_t end) {
+  const Gather& g = *work.state;
+  const Index* indices = reinterpret_cast<const Index*>(work.indices.data());
+  const int64_t dim = g.dim;
+  for (int64_t task = begin, o = begin / g.count, i = begin % g.count; task < end; ++o, i = 0) {
+    const char* from = work.from + o * dim * kBytes;
+    char* to = work.to + o * g.count * kBytes;
+    const int64_t stop = end - task < g.count - i ? i + end - task : g.count;
+    task += stop - i;
+    for (; i < stop; ++i) {
+      const int64_t at = indices[i];
+      copy_element<kBytes>(to + i * kBytes, from + (at < 0 ? at + dim : at) * kBytes);
+    }
+  }
+}
+
 template <int kBytes>
 void gather_elements_of(const Work& work, int64_t begin, int64_t end) {
-  const Gather& g = *work.state;
-  for (int64_t task = begin, o = begin / g.count, i = begin % g.count; task < end; ++o, i = 0) {
-    const char* from = work.from + o * g.dim * kBytes;
-    for (; i < g.count && task < end; ++i, ++task) {
-      copy_element<kBytes>(work.to + task * kBytes, from + work.indices.at(i, g.dim) * kBytes);
-    }
+  if (work.indices.wide()) {
+    gather_single<kBytes, int64_t>(work, begin, end);
+  } else {
+    gather_single<kBytes, int32_t>(work, begin, end);
   }
 }
 

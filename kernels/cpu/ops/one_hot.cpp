@@ -76,7 +76,7 @@ void write_rows(const Work& work, int64_t begin, int64_t end) {
   const gk_tensor& indices = work.call->inputs[0];
   const char* values = bytes_of(work.call->inputs[2]);
   char* to = bytes_of(work.call->outputs[0]) + begin * s.depth * s.inner * kBytes;
-  fill_elements<kBytes>(to, values, (end - begin) * s.depth * s.inner);
+  fill_bytes(to, fill_pattern(values, kBytes), (end - begin) * s.depth * s.inner * kBytes);
   for (int64_t o = begin; o < end; ++o, to += s.depth * s.inner * kBytes) {
     for (int64_t i = 0; i < s.inner; ++i) {
       int64_t index = index_at(indices, o * s.inner + i);

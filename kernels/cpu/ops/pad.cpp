@@ -83,25 +83,13 @@ struct Axis {
 
 struct Work {
   Axis axes[kMoveRank];
-  int last; // the axis that makes rows
+  int last;  // the axis that makes rows
   int mode;
-  int64_t block; // bytes behind it
-  int element;
+  int64_t block;  // bytes behind it
+  FillPattern value;
   const char* from;
-  const char* value;
   char* to;
 };
-
-void fill(const Work& work, char* to, int64_t blocks) {
-  const int64_t count = blocks * work.block / work.element;
-  switch (work.element) {
-    case 1: return fill_elements<1>(to, work.value, count);
-    case 2: return fill_elements<2>(to, work.value, count);
-    case 4: return fill_elements<4>(to, work.value, count);
-    case 8: return fill_elements<8>(to, work.value, count);
-    default: return fill_elements<16>(to, work.value, count);
-  }
-}
 
 // Positions [begin, end) of a row one by one.
 void copy_blocks(const Work& work, char* to, const char* from, int64_t begin, int64_t end) {
@@ -119,8 +107,8 @@ void write_row(const Work& work, char* to, const char* from, int64_t begin, int6
   low = low < begin ? begin : low > end ? end : low;
   high = high < low ? low : high > end ? end : high;
   if (work.mode == kConstant) {
-    fill(work, to + begin * work.block, low - begin);
-    fill(work, to + high * work.block, end - high);
+    fill_bytes(to + begin * work.block, work.value, (low - begin) * work.block);
+    fill_bytes(to + high * work.block, work.value, (end - high) * work.block);
   } else {
     copy_blocks(work, to, from, begin, low);
     copy_blocks(work, to, from, high, end);
@@ -130,37 +118,48 @@ void write_row(const Work& work, char* to, const char* from, int64_t begin, int6
   }
 }
 
+// Which row of the input the axes [0, last) of row `row` of the output come from, all but the innermost of them: that
+// one's own position is added by the caller. -1: all constant.
+int64_t outer_source(const Work& work, int64_t row) {
+  int64_t from = 0, stride = work.last > 0 ? work.axes[work.last - 1].in : 1;
+  for (int i = work.last - 2; i >= 0; --i) {
+    const Axis& axis = work.axes[i];
+    const int64_t at = axis.source(row % axis.out, work.mode);
+    if (at < 0) return -1;
+    from += at * stride;
+    row /= axis.out;
+    stride *= axis.in;
+  }
+  return from;
+}
+
 // Blocks [begin, end) of the output.
 void body(void* context, int64_t begin, int64_t end, int32_t) {
   const Work& work = *static_cast<const Work*>(context);
   const int64_t columns = work.axes[work.last].out, in_row = work.axes[work.last].in * work.block;
-  while (begin < end) {
-    const int64_t row = begin / columns, first = begin % columns;
-    const int64_t last = columns - first < end - begin ? columns : first + end - begin;
-    int64_t rest = row, from = 0, stride = 1;
-    for (int i = work.last - 1; i >= 0 && from >= 0; --i) {
-      const Axis& axis = work.axes[i];
-      const int64_t at = axis.source(rest % axis.out, work.mode);
-      from = at < 0 ? -1 : from + at * stride;
-      rest /= axis.out;
-      stride *= axis.in;
+  const Axis one = {1, 1, 0, 0, 1};
+  const Axis& rows = work.last > 0 ? work.axes[work.last - 1] : one;
+  int64_t row = begin / columns, first = begin % columns, left = end - begin;
+  while (left > 0) {
+    const int64_t outer = outer_source(work, row / rows.out);
+    for (int64_t r = row % rows.out; r < rows.out && left > 0; ++r, ++row, first = 0) {
+      const int64_t last = columns - first < left ? columns : first + left;
+      const int64_t at = outer < 0 ? -1 : rows.source(r, work.mode);
+      char* to = work.to + row * columns * work.block;
+      if (at < 0) {
+        fill_bytes(to + first * work.block, work.value, (last - first) * work.block);
+      } else {
+        write_row(work, to, work.from + (outer + at) * in_row, first, last);
+      }
+      left -= last - first;
     }
-    char* to = work.to + row * columns * work.block;
-    if (from < 0) {
-      fill(work, to + first * work.block, last - first);
-    } else {
-      write_row(work, to, work.from + from * in_row, first, last);
-    }
-    begin += last - first;
   }
 }
 
 int run(const gk_call* call, const Pad* state) {
   const gk_tensor &x = call->inputs[0], &y = call->outputs[0];
-  static const char zero[16] = {};
   Work work;
   work.mode = state->mode;
-  work.element = static_cast<int>(element_bytes(x));
   for (int i = 0; i < x.ndim; ++i) work.axes[i] = {y.shape[i], x.shape[i], 0, 0, x.shape[i]};
   const Indices pads(call->inputs[1]);
   const int64_t count = element_count(call->inputs[1]) / 2;
@@ -195,11 +194,11 @@ int run(const gk_call* call, const Pad* state) {
     if (work.axes[i].out != work.axes[i].in || work.axes[i].begin != 0) work.last = i;
   }
   if (x.ndim == 0) work.axes[0] = {1, 1, 0, 0, 1};
-  work.block = dims_product(y, x.ndim == 0 ? 0 : work.last + 1, y.ndim) * work.element;
+  work.block = dims_product(y, x.ndim == 0 ? 0 : work.last + 1, y.ndim) * element_bytes(y);
   work.from = bytes_of(x);
   work.to = bytes_of(y);
-  work.value = has_input(call, 2) ? bytes_of(call->inputs[2]) : zero;
-  const int64_t tasks = element_count(y) * work.element / work.block;
+  work.value = has_input(call, 2) ? fill_pattern(bytes_of(call->inputs[2]), element_bytes(y)) : FillPattern{};
+  const int64_t tasks = element_count(y) * element_bytes(y) / work.block;
   return parallel_for(call, tasks, grain_of(work.block), body, &work);
 }
 

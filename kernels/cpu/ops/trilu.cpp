@@ -49,7 +49,6 @@ int64_t clamped(int64_t value, int64_t low, int64_t high) { return value < low ?
 void body(void* context, int64_t begin, int64_t end, int32_t) {
   const Work& work = *static_cast<const Work*>(context);
   const Trilu& s = *work.state;
-  const char zero = 0;
   for (int64_t line = begin; line < end; ++line) {
     const int64_t row = line % s.rows;
     // Columns [first, last) stay.
@@ -57,9 +56,9 @@ void body(void* context, int64_t begin, int64_t end, int32_t) {
     const int64_t first = s.upper ? edge : 0, last = s.upper ? s.columns : edge;
     const char* from = work.from + line * s.columns * s.element;
     char* to = work.to + line * s.columns * s.element;
-    fill_elements<1>(to, &zero, first * s.element);
+    fill_bytes(to, FillPattern{}, first * s.element);
     if (to != from) copy_bytes(to + first * s.element, from + first * s.element, (last - first) * s.element);
-    fill_elements<1>(to + last * s.element, &zero, (s.columns - last) * s.element);
+    fill_bytes(to + last * s.element, FillPattern{}, (s.columns - last) * s.element);
   }
 }
 
