@@ -118,6 +118,12 @@ inline void fill_bytes(char* to, const FillPattern& pattern, int64_t size) {
   if ((size & 1) != 0) *to = static_cast<char>(part);
 }
 
+// `count` times the element of kBytes at `element`.
+template <int kBytes>
+inline void fill_elements(char* to, const char* element, int64_t count) {
+  fill_bytes(to, fill_pattern(element, kBytes), count * kBytes);
+}
+
 // `rows` runs of `size` bytes.
 inline void copy_rows(char* to, int64_t to_stride, const char* from, int64_t from_stride, int64_t rows, int64_t size) {
   switch (size) {

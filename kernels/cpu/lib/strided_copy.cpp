@@ -111,7 +111,7 @@ struct CopyRow {
 template <int kBytes>
 struct FillRow {
   void operator()(char* to, const char* from, int64_t, int64_t, int64_t count) const {
-    fill_bytes(to, fill_pattern(from, kBytes), count * kBytes);
+    fill_elements<kBytes>(to, from, count);
   }
 };
 
