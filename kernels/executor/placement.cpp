@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "executor/arena.h"
-#include "executor/failure.h"
+#include "executor/call_list.h"
+#include "executor/concat_in_place.h"
 
 namespace graphopt {
 namespace {
@@ -24,33 +25,18 @@ void drop_unneeded_calls(Schedule& schedule) {
   std::vector<ScheduledCall>& calls = schedule.calls;
   std::vector<bool> needed(schedule.storages.size());
   for (const Ref& output : schedule.outputs) needed[static_cast<size_t>(output.storage)] = true;
-  std::vector<bool> keep(calls.size());
+  std::vector<bool> dropped(calls.size());
   for (size_t at = calls.size(); at-- > 0;) {
     const ScheduledCall& call = calls[at];
-    keep[at] = call.kind != CallKind::kKernel ||
-               std::any_of(call.outputs.begin(), call.outputs.end(), [&](const Ref& ref) {
-                 return ref.present() && needed[static_cast<size_t>(ref.storage)];
-               });
-    if (!keep[at]) continue;
+    const auto is_needed = [&](const Ref& ref) { return ref.present() && needed[static_cast<size_t>(ref.storage)]; };
+    dropped[at] = call.kind == CallKind::kKernel && std::none_of(call.outputs.begin(), call.outputs.end(), is_needed);
+    if (dropped[at]) continue;
     for (const Ref& ref : call.inputs) {
       if (ref.present()) needed[static_cast<size_t>(ref.storage)] = true;
     }
   }
-  std::vector<int> moved(calls.size() + 1);
-  int kept = 0;
-  for (size_t at = 0; at < calls.size(); ++at) {
-    moved[at] = kept;
-    kept += keep[at] ? 1 : 0;
-  }
-  moved[calls.size()] = kept;
-  size_t to = 0;
-  for (size_t at = 0; at < calls.size(); ++at) {
-    if (!keep[at]) continue;
-    if (calls[at].kind != CallKind::kKernel) calls[at].target = moved[static_cast<size_t>(calls[at].target)];
-    if (to != at) calls[to] = std::move(calls[at]);
-    ++to;
-  }
-  calls.resize(to);
+  std::vector<std::vector<ScheduledCall>> nothing(calls.size());
+  replace_calls(&calls, dropped, &nothing);
 }
 
 // A storage that is written as a whole for output `index` of the plan becomes that output; any other output
@@ -64,7 +50,6 @@ void bind_outputs(const PlanData& plan, Schedule& schedule) {
       storage.index = static_cast<int>(i);
       continue;
     }
-    if (plan.copy == nullptr) throw Failure(GK_UNKNOWN_KERNEL, "this build has no kernel 'copy'");
     Storage own;
     own.where = Where::kOutput;
     own.index = static_cast<int>(i);
@@ -72,11 +57,7 @@ void bind_outputs(const PlanData& plan, Schedule& schedule) {
     schedule.storages.push_back(own);
     const Ref target = {static_cast<int>(schedule.storages.size()) - 1, output.type,
                         compact_strides(output.type.dims), 0, true};
-    ScheduledCall copy;
-    copy.kernel = plan.copy;
-    copy.inputs = {output};
-    copy.outputs = {target};
-    schedule.calls.push_back(std::move(copy));
+    schedule.calls.push_back(copy_call(plan, output, target));
     output = target;
   }
 }
@@ -99,7 +80,7 @@ void share_memory(Schedule& schedule) {
     const ScheduledCall& call = schedule.calls[at];
     if (call.kind != CallKind::kKernel || call.def == nullptr || call.outputs.empty()) continue;
     const Ref& output = call.outputs[0];
-    if (!output.present()) continue;
+    if (!output.present() || !is_whole(output, schedule)) continue;
     Storage& to = schedule.root_of(output);
     if (to.first != static_cast<int>(at)) continue; // a branch's result is written at two places
     for (size_t i = 0; i < call.inputs.size() && i < 32; ++i) {
@@ -124,6 +105,7 @@ void share_memory(Schedule& schedule) {
 void choose_memory(const PlanData& plan, Schedule* schedule) {
   drop_unneeded_calls(*schedule);
   bind_outputs(plan, *schedule);
+  concatenate_in_place(plan, schedule);
   share_memory(*schedule);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "executor/call_list.h"
 #include "executor/failure.h"
 #include "executor/folding.h"
 
@@ -267,12 +268,7 @@ class Resolver {
   }
 
   void emit_copy(const Ref& from, const Ref& to) {
-    if (plan_.copy == nullptr) throw Failure(GK_UNKNOWN_KERNEL, "this build has no kernel 'copy'");
-    ScheduledCall call;
-    call.kernel = plan_.copy;
-    call.inputs = {from};
-    call.outputs = {to};
-    schedule_.calls.push_back(std::move(call));
+    schedule_.calls.push_back(copy_call(plan_, from, to));
   }
 
   // ---- branches ----

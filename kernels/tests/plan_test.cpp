@@ -161,6 +161,52 @@ void branches() {
   }
 }
 
+// Operators of a run, in order.
+std::string ops_of(OpenPlan& plan, const std::vector<gk_tensor>& inputs) {
+  std::vector<gk_step_time> times(16);
+  gk_run_options options = {sizeof(gk_run_options), 16, nullptr, times.data(), 0};
+  CHECK_WITH(plan.run(inputs, &options) == GK_OK, plan.message.text);
+  std::string ops;
+  for (int32_t i = 0; i < options.time_count; ++i) ops += std::string(i > 0 ? " " : "") + times[static_cast<size_t>(i)].op;
+  return ops;
+}
+
+// concat(u, concat(v, x), u) along the last axis: u and v are made in place, x is copied there, u a second time.
+void concatenations_in_place() {
+  Plan plan;
+  const int32_t x = plan.input("x", kF32, {2, 2}), u = plan.intermediate("u"), v = plan.intermediate("v");
+  const int32_t inner = plan.intermediate("inner"), y = plan.intermediate("y"), t = plan.intermediate("t");
+  const auto axis = Plan::integer("axis", 1);
+  plan.add(Plan::step("copy", {x}, {u}));
+  plan.add(Plan::step("copy", {u}, {v})); // reads u where the concat has it
+  plan.add(Plan::step("concat", {v, x}, {inner}, {axis}));
+  plan.add(Plan::step("concat", {u, inner, u}, {y}, {axis}));
+  plan.add(Plan::step("transpose", {y}, {t}, {Plan::integers("perm", {1, 0})}));
+  OpenPlan open(plan.bytes({y, t}));
+  Tensor<float> in = {{2, 2}, {1, 2, 3, 4}};
+  CHECK_WITH(ops_of(open, {in.raw(kF32)}) == "copy copy copy copy copy", ops_of(open, {in.raw(kF32)}));
+  CHECK((open.output<float>(0) == std::vector<float>{1, 2, 1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4, 3, 4}));
+  CHECK(open.output<float>(1)[1] == 3 && open.output<float>(1)[2] == 2);
+  gk_plan_memory memory;
+  CHECK(gk_plan_get_memory(open.plan, &memory) == GK_OK && memory.arena_bytes == 0);
+}
+
+// A value that somebody reads as another shape stays where it is.
+void a_concatenation_that_has_to_copy() {
+  Plan plan;
+  const int32_t x = plan.input("x", kF32, {2, 2}), u = plan.intermediate("u"), y = plan.intermediate("y");
+  const int32_t flat = plan.intermediate("flat");
+  const int32_t four = plan.constant<int64_t>("four", kI64, {1}, {4});
+  plan.add(Plan::step("copy", {x}, {u}));
+  plan.add(Plan::step("reshape", {u, four}, {flat}));
+  plan.add(Plan::step("concat", {u, u}, {y}, {Plan::integer("axis", 1)}));
+  OpenPlan open(plan.bytes({y, flat}));
+  Tensor<float> in = {{2, 2}, {1, 2, 3, 4}};
+  CHECK_WITH(ops_of(open, {in.raw(kF32)}) == "copy concat", ops_of(open, {in.raw(kF32)}));
+  CHECK((open.output<float>(0) == std::vector<float>{1, 2, 1, 2, 3, 4, 3, 4}));
+  CHECK((open.output<float>(1) == in.data));
+}
+
 void a_cancelled_run_says_so() {
   Plan plan;
   const int32_t x = plan.input("x", kF32, {2}), y = plan.intermediate("y");
@@ -242,6 +288,8 @@ void test_plan() {
   shape_arithmetic_is_computed_ahead();
   contents_of_an_input_decide_a_shape();
   branches();
+  concatenations_in_place();
+  a_concatenation_that_has_to_copy();
   a_cancelled_run_says_so();
   memory_has_a_limit();
   runs_at_the_same_time();
