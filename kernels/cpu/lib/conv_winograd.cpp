@@ -15,6 +15,8 @@ constexpr int64_t kMostChannels = 1024;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t lanes_up(int64_t count) { return ceil_div(count, kLanes) * kLanes; }
+// Floats that stand for padding: four pixels.
+int64_t zero_floats(const ConvShape& s) { return ceil_div(4 * s.channels, 16) * 16; }
 // Lines of tiles that differ by a power of two would all fall into a few sets of the cache.
 int64_t position_step(int64_t tiles, int64_t row) { return tiles * row + 16; }
 
@@ -76,15 +78,46 @@ void transform_inputs(const Run& run, int64_t first, int64_t count, float* input
   for (int64_t i = 0; i < count; ++i, advance(run, &place)) {
     const int64_t h0 = place.row - s.pad[1], w0 = place.col - s.pad[2];
     const float* image = run.x + place.image * s.in[1] * line;
-    const float* d[16];
+    float* to = inputs + i * row_floats;
+    const bool within = w0 >= 0 && w0 + 4 <= s.in[2];
+    const float *lines[4], *d[16];
     for (int64_t row = 0; row < 4; ++row) {
       const bool inside = h0 + row >= 0 && h0 + row < s.in[1];
-      for (int64_t col = 0; col < 4; ++col) {
+      lines[row] = inside ? image + (h0 + row) * line + (within ? w0 * s.channels : 0) : run.zeros;
+      for (int64_t col = 0; !within && col < 4; ++col) {
         const bool in_line = inside && w0 + col >= 0 && w0 + col < s.in[2];
-        d[4 * row + col] = in_line ? image + (h0 + row) * line + (w0 + col) * s.channels : run.zeros;
+        d[4 * row + col] = in_line ? lines[row] + (w0 + col) * s.channels : run.zeros;
       }
     }
-    winograd_input(d, s.channels, inputs + i * row_floats, run.layout.input_step);
+    if (within) {
+      winograd_input_lines(lines, s.channels, to, run.layout.input_step);
+    } else {
+      winograd_input(d, s.channels, to, run.layout.input_step);
+    }
+  }
+}
+
+// Fetches a part of what the next block reads and this one writes into the second-level cache while products keep the
+// arithmetic busy: the two lines of X that the tiles before did not touch, and the lines of Y. Part `part` of `parts`.
+void fetch_ahead(const Run& run, int64_t next, int64_t next_count, int64_t first, int64_t count, int64_t part,
+                 int64_t parts) {
+  const ConvShape& s = *run.shape;
+  for (int64_t i = next + part; i < next + next_count; i += parts) {
+    const TilePlace place = place_of(run, i);
+    for (int64_t row = place.row - s.pad[1] + 2; row < place.row - s.pad[1] + 4; ++row) {
+      const int64_t col = place.col - s.pad[2] + 2;
+      if (row < 0 || row >= s.in[1] || col < 0 || col + 2 > s.in[2]) continue;
+      const float* pixel = run.x + ((place.image * s.in[1] + row) * s.in[2] + col) * s.channels;
+      for (int64_t c = 0; c < 2 * s.channels; c += 16) __builtin_prefetch(pixel + c, 0, 2);
+    }
+  }
+  for (int64_t i = first + part; i < first + count; i += parts) {
+    const TilePlace place = place_of(run, i);
+    for (int64_t row = place.row; row < place.row + 2 && row < s.out[1]; ++row) {
+      const float* pixel = run.y + ((place.image * s.out[1] + row) * s.out[2] + place.col) * s.filters;
+      const int64_t pixels = s.out[2] - place.col < 2 ? 1 : 2;
+      for (int64_t f = 0; f < pixels * s.filters; f += 16) __builtin_prefetch(pixel + f, 1, 2);
+    }
   }
 }
 
@@ -157,6 +190,9 @@ void run_tasks(void* context, int64_t begin, int64_t end, int32_t worker) {
     const int64_t tile_block = task / run.col_blocks, col_block = task % run.col_blocks;
     const int64_t first = run.tiles * tile_block / run.tile_blocks;
     block.m = run.tiles * (tile_block + 1) / run.tile_blocks - first;
+    const bool goes_on = (task + 1) / run.col_blocks > tile_block && task + 1 < end;
+    const int64_t next = first + block.m;
+    const int64_t next_end = goes_on ? run.tiles * (tile_block + 2) / run.tile_blocks : next;
     if (tile_block != transformed) transform_inputs(run, first, block.m, inputs);
     transformed = tile_block;
     const int64_t col0 = col_block * run.plan->block_cols;
@@ -168,6 +204,7 @@ void run_tasks(void* context, int64_t begin, int64_t end, int32_t worker) {
         block.b = run.packed + position * position_floats + gemm_panel_offset(s.channels, col);
         block.c = products + position * layout.product_step;
         gemm_block(block);
+        if (col == col0) fetch_ahead(run, next, next_end - next, first, block.m, position, kWinogradPositions);
       }
       transform_outputs(run, first, block.m, col, block.n, products);
       if (!run.in_registers && epilogue_is_tiled(*run.epilogue)) apply_to_lines(run, first, block.m, col, block.n);
@@ -224,7 +261,7 @@ void pack_winograd(const ConvShape& s, const float* weights, float* packed) {
 }
 
 int64_t winograd_workspace_bytes(const gk_call* call, const ConvShape& s, const WinogradPlan& plan) {
-  return 4 * (lanes_up(s.channels) + 16 + layout_of(s, plan).total * worker_count(call));
+  return 4 * (zero_floats(s) + layout_of(s, plan).total * worker_count(call));
 }
 
 int run_winograd(const gk_call* call, const ConvShape& s, const WinogradPlan& plan, const float* packed,
@@ -239,7 +276,7 @@ int run_winograd(const gk_call* call, const ConvShape& s, const WinogradPlan& pl
   run.packed = packed;
   run.bias = bias;
   run.epilogue = &epilogue;
-  const int64_t zeros = ceil_div(s.channels, 16) * 16;
+  const int64_t zeros = zero_floats(s);
   memset(workspace, 0, static_cast<size_t>(4 * zeros));
   run.zeros = static_cast<const float*>(workspace);
   run.workers = static_cast<float*>(workspace) + zeros;

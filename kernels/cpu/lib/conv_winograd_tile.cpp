@@ -7,33 +7,54 @@ namespace {
 #define GK_INLINE inline __attribute__((always_inline))
 
 // Bᵀ d of one line of four.
-GK_INLINE void input_line(VecF32 d0, VecF32 d1, VecF32 d2, VecF32 d3, VecF32* to, int step) {
+GK_INLINE void input_line(VecF32 d0, VecF32 d1, VecF32 d2, VecF32 d3, VecF32* to) {
   to[0] = d0 - d2;
-  to[step] = d1 + d2;
-  to[2 * step] = d2 - d1;
-  to[3 * step] = d1 - d3;
+  to[1] = d1 + d2;
+  to[2] = d2 - d1;
+  to[3] = d1 - d3;
+}
+
+template <bool whole>
+GK_INLINE VecF32 load_channels(const float* from, int64_t count) {
+  return whole ? load_lanes(from) : load_part(from, count);
+}
+
+// The rows of V from Bᵀ d by column.
+GK_INLINE void store_input(const VecF32 (&columns)[4][4], float* v, int64_t step) {
+  float* const rows[4] = {v, v + 4 * step, v + 8 * step, v + 12 * step};
+#pragma GCC unroll 4
+  for (int row = 0; row < 4; ++row) {
+    VecF32 to[4];
+    input_line(columns[0][row], columns[1][row], columns[2][row], columns[3][row], to);
+    store_lanes(rows[row], to[0]);
+    store_lanes(rows[row] + step, to[1]);
+    store_lanes(rows[row] + 2 * step, to[2]);
+    store_lanes(rows[row] + 3 * step, to[3]);
+  }
 }
 
 template <bool whole>
 GK_INLINE void input_vector(const float* const* d, int64_t c, int64_t count, float* v, int64_t step) {
-  VecF32 columns[16];  // Bᵀ d
+  VecF32 columns[4][4];
 #pragma GCC unroll 4
   for (int col = 0; col < 4; ++col) {
-    VecF32 from[4];
-#pragma GCC unroll 4
-    for (int row = 0; row < 4; ++row) {
-      from[row] = whole ? load_lanes(d[4 * row + col] + c) : load_part(d[4 * row + col] + c, count);
-    }
-    input_line(from[0], from[1], from[2], from[3], columns + col, 4);
+    input_line(load_channels<whole>(d[col] + c, count), load_channels<whole>(d[4 + col] + c, count),
+               load_channels<whole>(d[8 + col] + c, count), load_channels<whole>(d[12 + col] + c, count), columns[col]);
   }
+  store_input(columns, v + c, step);
+}
+
+template <bool whole>
+GK_INLINE void input_vector_of_lines(const float* const (&lines)[4], int64_t channels, int64_t c, int64_t count, float* v,
+                                     int64_t step) {
+  VecF32 columns[4][4];
 #pragma GCC unroll 4
-  for (int row = 0; row < 4; ++row) {
-    const VecF32* from = columns + 4 * row;
-    VecF32 to[4];
-    input_line(from[0], from[1], from[2], from[3], to, 1);
-#pragma GCC unroll 4
-    for (int col = 0; col < 4; ++col) store_lanes(v + (4 * row + col) * step + c, to[col]);
+  for (int col = 0; col < 4; ++col) {
+    const int64_t at = col * channels + c;
+    input_line(load_channels<whole>(lines[0] + at, count), load_channels<whole>(lines[1] + at, count),
+               load_channels<whole>(lines[2] + at, count), load_channels<whole>(lines[3] + at, count), columns[col]);
   }
+  store_input(columns, v + c, step);
 }
 
 // Aᵀ m of one line of four.
@@ -91,6 +112,13 @@ void winograd_input(const float* const* d, int64_t channels, float* v, int64_t s
   int64_t c = 0;
   for (; c + kLanes <= channels; c += kLanes) input_vector<true>(d, c, kLanes, v, step);
   if (c < channels) input_vector<false>(d, c, channels - c, v, step);
+}
+
+void winograd_input_lines(const float* const* lines, int64_t channels, float* v, int64_t step) {
+  const float* const from[4] = {lines[0], lines[1], lines[2], lines[3]};
+  int64_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) input_vector_of_lines<true>(from, channels, c, kLanes, v, step);
+  if (c < channels) input_vector_of_lines<false>(from, channels, c, channels - c, v, step);
 }
 
 void winograd_output(const float* m, int64_t step, int64_t filters, const WinogradOutput& to) {
