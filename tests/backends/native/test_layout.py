@@ -37,7 +37,8 @@ def test_without_convolutions_nothing_is_converted() -> None:
 
 def test_a_value_with_several_plain_readers_is_converted_once() -> None:
     plan = plan_of(
-        """readers (float[1,4,8,8] x, float[4,4,1,1] w, float[8,8] m) => (float[1,4,8,8] y, float[1,4,8,8] z) {
+        """readers (float[1,4,8,8] x, float[4,4,1,1] w, float[8,8] m)
+                  => (float[1,4,8,8] y, float[1,4,8,8] z) {
              a = Conv (x, w)  y = MatMul (a, m)  z = MatMul (m, a) }"""
     )
     assert ops(plan)["transpose"] == 2
@@ -130,9 +131,8 @@ def test_what_follows_a_convolution_computes_the_same_in_its_layout(body: str) -
         merged = Constant <value_ints = [0, 4, -1]> ()
         flat = Constant <value_ints = [0, -1]> ()
     """
-    model = model_of(
-        f"test (float[2,3,6,5] x, float[4,3,1,1] w) => (y) {{ {constants} a = Conv (x, w) {body} y = Identity (b) }}"
-    )
+    inputs = "float[2,3,6,5] x, float[4,3,1,1] w"
+    model = model_of(f"test ({inputs}) => (y) {{ {constants} a = Conv (x, w) {body} y = Identity (b) }}")
     rng = np.random.default_rng(0)
     feeds = {name: rng.standard_normal(dims).astype(np.float32) for name, dims in _FEEDS.items()}
     want = make_runner(model, optimise=False, threads=1).run(feeds)["y"]

@@ -14,8 +14,10 @@ def lower_attention(node: ir.Node, ctx: Context) -> None:
     names = (
         "is_causal",
         "kv_num_heads",
+        "left_window_size",
         "q_num_heads",
         "qk_matmul_output_mode",
+        "right_window_size",
         "scale",
         "softcap",
         "softmax_precision",
