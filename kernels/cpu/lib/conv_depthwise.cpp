@@ -4,6 +4,8 @@
 #include "cpu/lib/conv_depthwise.h"
 
 #include "cpu/lib/lanes.h"
+#include "cpu/lib/program.h"
+#include "cpu/lib/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -12,6 +14,7 @@ namespace {
 constexpr int kMostFastRows = 8;  // input rows of a tile of the fast kernels: kernel height, one more for two rows
 constexpr int kTile = 8;          // output pixels
 constexpr int kGenericTile = 4;
+constexpr int64_t kFinishFloats = 4096;  // results that wait for their epilogue
 constexpr int kGenericTaps = 32;  // taps between two visits to Y
 constexpr bool kHasMasks = kVectorBytes == 64;
 
@@ -27,10 +30,55 @@ GK_TILE void store_some(float* to, VecF32 v, int64_t left) {
   store_part(to, v, left);
 }
 
-// NaN stays NaN.
-GK_TILE VecF32 clamp_lanes(VecF32 x, VecF32 low, VecF32 high) {
-  x = x < low ? low : x;
-  return x > high ? high : x;
+// What is done to results in registers: y = clamp(x), or that of mobile networks, y = x · clamp(x / 6 + 1/2, 0, 1) with
+// perhaps a number to multiply by and one to add.
+struct Activation {
+  float low, high;
+  bool swish, affine;
+  float scale, shift;
+};
+
+template <int Count>
+GK_TILE void activate(const Activation& activation, VecF32* v) {
+  if (!activation.swish) {
+    const VecF32 low = splat(activation.low), high = splat(activation.high);
+#pragma GCC unroll 16
+    for (int i = 0; i < Count; ++i) v[i] = vmath::clamp(v[i], low, high);
+    return;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < Count; ++i) v[i] *= vmath::clamp(v[i] * (1.0f / 6) + 0.5f, VecF32{}, splat(1.0f));
+  if (!activation.affine) return;
+#pragma GCC unroll 16
+  for (int i = 0; i < Count; ++i) v[i] = v[i] * activation.scale + activation.shift;
+}
+
+// Whether that is all there is to do.
+bool read_activation(const Epilogue& epilogue, Activation* activation) {
+  const float infinity = __builtin_inff();
+  *activation = {-infinity, infinity, false, false, 1.0f, 0.0f};
+  if (epilogue.form == kEpilogueNone) return true;
+  activation->low = epilogue.low;
+  activation->high = epilogue.high;
+  if (epilogue.form == kEpilogueClamp) return true;
+  activation->low = -infinity;
+  activation->high = infinity;
+  const EpilogueInstruction* steps = epilogue.instructions;
+  const int count = epilogue.instruction_count, first = 1 + epilogue.operand_count;
+  if (count < 1 || count > 3 || steps[0].opcode != program::kOp_hard_swish || steps[0].a != 0) return false;
+  int value = steps[0].dst;
+  for (int i = 1; i < count; ++i) {
+    const EpilogueInstruction& step = steps[i];
+    const int constant = (step.a == value ? step.b : step.a) - first;
+    const bool fits = (step.a == value || step.b == value) && constant >= 0 && constant < epilogue.constant_count;
+    if (!fits || (step.opcode != program::kOp_add && (step.opcode != program::kOp_mul || i != 1))) return false;
+    (step.opcode == program::kOp_mul ? activation->scale : activation->shift) = epilogue.constants[constant];
+    if (step.opcode == program::kOp_add && i + 1 != count) return false;
+    activation->affine = true;
+    value = step.dst;
+  }
+  activation->swish = true;
+  return value == epilogue.result;
 }
 
 int64_t blocks_of(int64_t channels) { return (channels + kLanes - 1) / kLanes; }
@@ -48,7 +96,7 @@ struct Tile {
   float* y;
   int64_t y_row_step, channels;
   int count;                  // output pixels to write
-  float low, high;
+  Activation activation;
 };
 
 // One input row into the accumulators of the output rows it belongs to (First, Second).
@@ -96,18 +144,17 @@ GK_TILE void tile_block(const Tile& tile, int64_t c, const float* weights) {
     for (; i < both; ++i) add_row<KW, SW, P, true, true, Table, Tail>(tile, i, c, left, weights, acc);
     if (i < tile.row_end) add_row<KW, SW, P, false, true, Table, Tail>(tile, i, c, left, weights, acc);
   }
-  const VecF32 low = splat(tile.low), high = splat(tile.high);
 #pragma GCC unroll 2
   for (int r = 0; r < R; ++r) {
     float* y = tile.y + r * tile.y_row_step + c;
+    activate<P>(tile.activation, acc[r]);
 #pragma GCC unroll 16
     for (int p = 0; p < P; ++p) {
       if (Table && p >= tile.count) break;
-      const VecF32 v = clamp_lanes(acc[r][p], low, high);
       if constexpr (Tail) {
-        store_some(y + p * tile.channels, v, left);
+        store_some(y + p * tile.channels, acc[r][p], left);
       } else {
-        store_lanes(y + p * tile.channels, v);
+        store_lanes(y + p * tile.channels, acc[r][p]);
       }
     }
   }
@@ -162,10 +209,10 @@ void generic_tile(const Tile& tile, const Taps& taps, int64_t first, int64_t mul
         acc[p] += x * w;
       }
     }
-    const VecF32 low = splat(tile.low), high = splat(tile.high);
-    for (int p = 0; p < tile.count; ++p) {
-      const VecF32 v = taps.end ? clamp_lanes(acc[p], low, high) : acc[p];
-      store_some(tile.y + p * tile.channels + c, v, left);
+    if (taps.end) activate<kGenericTile>(tile.activation, acc);
+#pragma GCC unroll 4
+    for (int p = 0; p < kGenericTile; ++p) {
+      if (p < tile.count) store_some(tile.y + p * tile.channels + c, acc[p], left);
     }
   }
 }
@@ -206,8 +253,8 @@ struct Run {
   const float *x, *weights, *zeros, *bias;
   const Epilogue* epilogue;
   float* y;
-  bool fast;
-  float low, high;
+  bool fast, program;  // program: an epilogue is left to do on finished pixels
+  Activation activation;
 };
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -250,7 +297,22 @@ void run_generic(const Run& run, const float* image, Tile tile, int64_t od, int6
   }
 }
 
-// Output pixels [begin, end) of `rows` rows from oh on.
+// The epilogue of output pixels [begin, end) of `rows` rows.
+void finish(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, int64_t begin, int64_t end) {
+  const DepthwiseShape& s = run.plan->shape;
+  const int64_t channels = s.channels * s.multiplier;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t row = (od * s.out[1] + oh + r) * s.out[2] + begin, count = end - begin;
+    float* y = run.y + (n * s.out[0] * s.out[1] * s.out[2] + row) * channels;
+    if (run.epilogue->operand_count == 0) {  // every element alike: one long row
+      apply_epilogue(*run.epilogue, run.call, y, count * channels, 0, 0, 1, 0, count * channels);
+    } else {
+      apply_epilogue(*run.epilogue, run.call, y, channels, n, row, count, 0, channels);
+    }
+  }
+}
+
+// Output pixels [begin, end) of `rows` rows from oh on, without what finish() does.
 void run_rows(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, int64_t begin, int64_t end) {
   const DepthwiseShape& s = run.plan->shape;
   const int64_t channels = s.channels * s.multiplier;
@@ -264,8 +326,7 @@ void run_rows(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, i
   tile.bias = run.bias;
   tile.y_row_step = s.out[2] * channels;
   tile.channels = channels;
-  tile.low = run.low;
-  tile.high = run.high;
+  tile.activation = run.activation;
   float* row_y = run.y + ((n * s.out[0] + od) * s.out[1] + oh) * tile.y_row_step;
   const FastTiles* fast = run.fast ? fast_tiles(s.kernel[2], s.stride[2], rows) : nullptr;
   const int64_t id = od * s.stride[0] - s.pad[0];
@@ -329,15 +390,18 @@ void run_tasks(void* context, int64_t first, int64_t last, int32_t) {
     const int64_t begin = task % segments * plan.segment, row_tile = task / segments % row_tiles;
     const int64_t image = task / segments / row_tiles, n = image / s.out[0], od = image % s.out[0];
     const int64_t end = begin + plan.segment < s.out[2] ? begin + plan.segment : s.out[2];
-    int64_t oh = row_tile * plan.row_tile;
-    int64_t rows = s.out[1] - oh < plan.row_tile ? s.out[1] - oh : plan.row_tile;
-    run_rows(run, n, od, oh, rows, begin, end);
-    if (run.epilogue->form == kEpilogueClamp || !has_epilogue(*run.epilogue) || !epilogue_is_tiled(*run.epilogue)) continue;
-    const int64_t channels = s.channels * s.multiplier;
-    for (; rows > 0; --rows, ++oh) {
-      const int64_t row = (od * s.out[1] + oh) * s.out[2] + begin;
-      float* y = run.y + (n * s.out[0] * s.out[1] * s.out[2] + row) * channels;
-      apply_epilogue(*run.epilogue, run.call, y, channels, n, row, end - begin, 0, channels);
+    const int64_t oh = row_tile * plan.row_tile;
+    const int64_t rows = s.out[1] - oh < plan.row_tile ? s.out[1] - oh : plan.row_tile;
+    if (!run.program) {
+      run_rows(run, n, od, oh, rows, begin, end);
+      continue;
+    }
+    // In pieces that are still in the first cache.
+    const int64_t piece = divide_up(kFinishFloats, s.channels * s.multiplier * rows * kTile) * kTile;
+    for (int64_t ow = begin; ow < end; ow += piece) {
+      const int64_t until = ow + piece < end ? ow + piece : end;
+      run_rows(run, n, od, oh, rows, ow, until);
+      finish(run, n, od, oh, rows, ow, until);
     }
   }
 }
@@ -379,10 +443,9 @@ int run_depthwise(const gk_call* call, const DepthwisePlan& plan, const float* x
   const DepthwiseShape& s = plan.shape;
   const int64_t channels = s.channels * s.multiplier, segments = divide_up(s.out[2], plan.segment);
   if (s.batch == 0 || s.out[0] == 0 || s.out[1] == 0 || s.out[2] == 0 || channels == 0) return GK_OK;
-  const bool clamps = epilogue.form == kEpilogueClamp;
-  const float infinity = __builtin_inff();
   Run run = {call, &plan, x, packed, packed + blocks_of(channels) * plan.taps * kLanes, bias, &epilogue, y,
-             is_fast(s), clamps ? epilogue.low : -infinity, clamps ? epilogue.high : infinity};
+             is_fast(s), false, {}};
+  run.program = !read_activation(epilogue, &run.activation) && epilogue_is_tiled(epilogue);
   const int64_t tasks = s.batch * s.out[0] * divide_up(s.out[1], plan.row_tile) * segments;
   const int64_t flops = 4 * plan.row_tile * plan.segment * channels * plan.taps;  // they run at half the peak
   return parallel_for(call, tasks, divide_up(kGrainFlops, flops), run_tasks, &run);

@@ -6,8 +6,9 @@
 // Output positions with the same remainder of (o + pad) by the stride meet the same taps k: a phase. Each phase is a
 // dense convolution of X with stride one over its taps, so every multiplication counts and every result is
 // written once: an indirect matrix product whose rows are neighbouring outputs of the phase. Weights are packed
-// phase by phase. Where every channel is a group of its own there is nothing to multiply by matrices: a vector of
-// channels walks over the taps.
+// phase by phase. Where stride and kernel are equal, patches do not overlap: all taps together are the columns of
+// one product, whose rows are then cut up. Where every channel is a group of its own there is nothing to multiply by
+// matrices: a vector of channels walks over the taps.
 // Bytes moved: Y once, X once per chunk of columns, the packed weights once per thread.
 #include "cpu/call.h"
 #include "cpu/lib/epilogue.h"
@@ -20,6 +21,8 @@ namespace GK_LEVEL {
 namespace {
 
 constexpr int64_t kPointers = 1024;         // row pointers of a block
+constexpr int64_t kPatchFloats = 8 * 1024;  // patches that wait to be cut up: in the first cache
+constexpr int64_t kPatchColumns = 256;      // more are cut up by phases
 constexpr int64_t kPanelFloats = 96 * 1024; // weights of a phase that pass over many rows of outputs: from the second cache
 
 struct State {
@@ -27,6 +30,7 @@ struct State {
   int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
   int64_t taps, packed_floats, columns;  // columns: filters of a group that a task computes
   int32_t by_channel;                    // every channel is a group with one filter
+  int32_t by_patch;                      // outputs are patches that do not overlap
   Epilogue epilogue;
 };
 
@@ -149,15 +153,23 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
   s->taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
   const int64_t filters = s->filters / s->group, depth = s->channels / s->group;
   s->by_channel = depth == 1 && filters == 1;
+  bool patches = s->group == 1 && s->by_channel == 0;
+  for (int i = 0; i < 3; ++i) {
+    patches = patches && s->kernel[i] == s->stride[i] && (s->kernel[i] == 1 || s->dilation[i] == 1) && s->pad[i] == 0 &&
+              s->out[i] == s->in[i] * s->stride[i];
+  }
+  s->by_patch = patches && s->taps <= kPatchColumns && filters <= kPatchColumns && s->taps * filters <= kPatchColumns;
   const int64_t padded_channels = divide_up(s->channels, kLanes) * kLanes;
-  const int64_t weights =
-      s->by_channel != 0 ? s->taps * padded_channels : s->group * gemm_packed_floats(s->taps * depth, filters);
+  const int64_t weights = s->by_channel != 0 ? s->taps * padded_channels
+                          : s->by_patch != 0 ? gemm_packed_floats(depth, s->taps * filters)
+                                             : s->group * gemm_packed_floats(s->taps * depth, filters);
   s->packed_floats = weights;
   int64_t chunk = kPanelFloats / (s->taps * depth + 1) / kGemmCols * kGemmCols;
   if (chunk < kGemmCols) chunk = kGemmCols;
   s->columns = least(chunk, filters);
   // The weights and a row of zeros that padding reads.
   const uint64_t bytes = static_cast<uint64_t>(weights + padded_channels) * 4;
+  prepared->packed_format = s->by_patch != 0;
   if (is_constant(call, 1)) {
     prepared->packed_bytes = bytes;
   } else if (s->batch * pixels * s->filters != 0) {
@@ -172,6 +184,19 @@ void pack_weights(const State& s, const float* w, float* packed) {
   if (s.by_channel != 0) {
     for (int64_t t = 0; t < s.taps; ++t) {
       for (int64_t c = 0; c < padded; ++c) packed[t * padded + c] = c < s.channels ? w[c * s.taps + t] : 0.0f;
+    }
+  } else if (s.by_patch != 0) {
+    // Column tap · M + m of the product.
+    const int64_t columns = s.taps * filters;
+    for (int64_t j = 0; j < columns; j += kGemmCols) {
+      const int64_t width = columns - j <= kGemmLanes ? kGemmLanes : kGemmCols;
+      float* panel = packed + gemm_panel_offset(depth, j);
+      for (int64_t c = 0; c < depth; ++c) {
+        for (int64_t i = 0; i < width; ++i) {
+          const int64_t column = j + i, source = (c * filters + column % filters) * s.taps + column / filters;
+          panel[c * width + i] = column < columns ? w[source] : 0.0f;
+        }
+      }
     }
   } else {
     const int64_t per_tap = gemm_packed_floats(depth, filters);
@@ -302,6 +327,76 @@ void run_tasks(void* context, int64_t first, int64_t last, int32_t) {
   }
 }
 
+// rows × width floats, `from_step` apart, to rows that follow each other.
+template <int Width>
+void cut_narrow(const float* from, int64_t from_step, int64_t rows, float* to) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int j = 0; j < Width; ++j) to[i * Width + j] = from[i * from_step + j];
+  }
+}
+
+void cut(const float* from, int64_t from_step, int64_t rows, int64_t width, float* to) {
+  switch (width) {
+    case 1: return cut_narrow<1>(from, from_step, rows, to);
+    case 2: return cut_narrow<2>(from, from_step, rows, to);
+    case 3: return cut_narrow<3>(from, from_step, rows, to);
+    case 4: return cut_narrow<4>(from, from_step, rows, to);
+  }
+  for (int64_t i = 0; i < rows; ++i, from += from_step, to += width) {
+    int64_t j = 0;
+    for (; j + kLanes <= width; j += kLanes) store_lanes(to + j, load_lanes(from + j));
+    if (j < width) store_part(to + j, load_part(from + j, width - j), width - j);
+  }
+}
+
+// Patches: a task is one row of inputs.
+void run_by_patch(void* context, int64_t begin, int64_t end, int32_t) {
+  const Run& run = *static_cast<const Run*>(context);
+  const State& s = *run.state;
+  const int64_t width = s.stride[2] * s.filters, columns = s.taps * s.filters;
+  alignas(64) float patches[kPatchFloats];
+  float bias[kPatchColumns];
+  for (int64_t i = 0; i < columns && run.bias != nullptr; ++i) bias[i] = run.bias[i % s.filters];
+  const int64_t most = least(kPatchFloats / columns, 1024) / kGemmRows * kGemmRows;
+  const float* pointers[1024];
+  const Epilogue& epilogue = s.epilogue;
+  for (int64_t task = begin; task < end; ++task) {
+    const int64_t ih = task % s.in[1], id = task / s.in[1] % s.in[0], n = task / s.in[1] / s.in[0];
+    const float* x = run.x + task * s.in[2] * s.channels;
+    for (int64_t first = 0; first < s.in[2]; first += most) {
+      const int64_t rows = least(most, s.in[2] - first);
+      for (int64_t i = 0; i < rows; ++i) pointers[i] = x + (first + i) * s.channels;
+      GemmBlock block;
+      block.rows = pointers;
+      block.tap_step = rows;
+      block.k = s.channels;
+      block.b = run.weights;
+      block.m = rows;
+      block.n = columns;
+      block.c = patches;
+      block.ldc = columns;
+      block.finish.bias = run.bias == nullptr ? nullptr : bias;
+      block.finish.call = run.call;
+      gemm_block(block);
+      for (int64_t kd = 0; kd < s.kernel[0]; ++kd) {
+        for (int64_t kh = 0; kh < s.kernel[1]; ++kh) {
+          const int64_t row = (id * s.stride[0] + kd) * s.out[1] + ih * s.stride[1] + kh;
+          const int64_t pixel = row * s.out[2] + first * s.stride[2];
+          float* y = run.y + (n * s.out[0] * s.out[1] * s.out[2] + pixel) * s.filters;
+          cut(patches + (kd * s.kernel[1] + kh) * width, columns, rows, width, y);
+          if (!run.tiled || !has_epilogue(epilogue)) continue;
+          const int64_t pixels = rows * s.stride[2];
+          if (epilogue.operand_count == 0) {  // every element alike: one long row
+            apply_epilogue(epilogue, run.call, y, pixels * s.filters, 0, 0, 1, 0, pixels * s.filters);
+          } else {
+            apply_epilogue(epilogue, run.call, y, s.filters, n, pixel, pixels, 0, s.filters);
+          }
+        }
+      }
+    }
+  }
+}
+
 // Groups of one channel: a task is one output pixel.
 void run_by_channel(void* context, int64_t begin, int64_t end, int32_t) {
   const Run& run = *static_cast<const Run*>(context);
@@ -364,6 +459,9 @@ int run(const gk_call* call, const State* state) {
   int status;
   if (s.by_channel != 0) {
     status = parallel_for(call, pixels, divide_up(kGrainFlops, 8 * flops * s.channels + 1), run_by_channel, &run);
+  } else if (s.by_patch != 0) {
+    const int64_t row_flops = 2 * s.channels * s.taps * s.filters * s.in[2];
+    status = parallel_for(call, s.batch * s.in[0] * s.in[1], divide_up(kGrainFlops, 2 * row_flops + 1), run_by_patch, &run);
   } else {
     // A row of a phase is every stride-th pixel: [outer, row] becomes [first pixel, pixel of the phase].
     for (EpilogueOperand& operand : run.epilogue.operands) {

@@ -4,8 +4,8 @@
 //   y = epilogue((x − mean) · scale[c] / sqrt(variance + epsilon) + bias[c])
 //
 // X [N, C, spatial…]: a task is one group, three passes over contiguous memory. X [N, spatial…, C]: blocks of pixels that
-// stay in the first cache give mean and squared deviations of every group, blocks are merged by Chan's formula, a
-// second region writes Y. Either way the squares are of deviations from a mean nearby, so a large mean costs no
+// stay in the first cache give mean and squared deviations of every channel, blocks and channels are merged by
+// Chan's formula, a second region writes Y. Either way the squares are of deviations from a mean nearby, so a large mean costs no
 // digits, and the order of sums is the same for any number of threads. Bytes moved: X twice (three times where a
 // group exceeds the cache), Y once.
 #include <math.h>
@@ -32,6 +32,9 @@ struct State {
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Floats of a row of statistics, one per channel.
+int64_t stats_step(const State& s) { return divide_up(s.channels, kLanes) * kLanes; }
 
 int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
   if (call->input_count < 3 || call->output_count != 1 || call->inputs == nullptr || call->outputs == nullptr ||
@@ -63,8 +66,7 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
   if (s->block < 4) s->block = 4;
   s->blocks = divide_up(s->area, s->block);
   if (s->channels_last != 0) {
-    // Mean and squares of every block and group; mean and factor of every channel; sums of one block per worker.
-    const int64_t floats = s->batch * s->blocks * s->groups * 2 + s->batch * s->channels * 2;
+    const int64_t floats = s->batch * (s->blocks + 1) * 2 * stats_step(*s);
     if (s->area > 0) prepared->workspace_bytes = static_cast<uint64_t>(floats) * 4;
     return prepare_epilogue(call, s->batch, s->area, s->channels, &s->epilogue);
   }
@@ -75,13 +77,17 @@ struct Run {
   const gk_call* call;
   const State* state;
   const float *x, *scale, *bias;
-  float *y, *stats, *channels;  // stats [N, blocks, groups, 2], channels [N, 2, C]
+  float *y, *stats, *channels;  // stats [N, blocks, 2, C padded], channels [N, 2, C padded]
 };
 
 void apply_rows(const Run& run, float* y, int64_t n, int64_t row, int64_t rows, int64_t cols) {
   const Epilogue& epilogue = run.state->epilogue;
   if (!has_epilogue(epilogue) || !epilogue_is_tiled(epilogue)) return;
-  apply_epilogue(epilogue, run.call, y, cols, n, row, rows, 0, cols);
+  if (epilogue.operand_count == 0) {  // every element alike: one long row
+    apply_epilogue(epilogue, run.call, y, rows * cols, 0, 0, 1, 0, rows * cols);
+  } else {
+    apply_epilogue(epilogue, run.call, y, cols, n, row, rows, 0, cols);
+  }
 }
 
 // Σ (x − shift), or Σ (x − shift)², of contiguous floats.
@@ -133,91 +139,149 @@ void run_groups(void* context, int64_t begin, int64_t end, int32_t) {
   }
 }
 
+// ---- channels last ----
+
 inline VecF32 load_some(const float* from, int64_t left) {
   return left >= kLanes ? load_lanes(from) : load_part(from, left);
 }
 
-// Sums over `pixels` rows of channels [c, c + kLanes): of x − mean, or of its square.
-template <bool Squares>
-VecF32 sum_pixels(const float* x, int64_t pixels, int64_t step, int64_t left, VecF32 mean) {
-  VecF32 sum[4] = {};
+// Mean and Σ (x − mean)² of V vectors of channels over the pixels of a block; the last vector has `left` lanes.
+template <int V>
+void block_stats(const float* x, int64_t pixels, int64_t step, int64_t left, float* means, float* squares) {
+  constexpr int U = V >= 4 ? 1 : 4 / V;  // pixels at once, so that enough sums are in flight
+  const auto load = [&](int64_t p, int v) {
+    const float* at = x + p * step + v * kLanes;
+    return v + 1 < V ? load_lanes(at) : load_some(at, left);
+  };
+  VecF32 sum[U][V] = {}, mean[V];
   int64_t p = 0;
-  if (left >= kLanes) {
-    for (; p + 4 <= pixels; p += 4) {
+  for (; p + U <= pixels; p += U) {
 #pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) {
-        const VecF32 d = load_lanes(x + (p + v) * step) - mean;
-        sum[v] += Squares ? d * d : d;
+    for (int u = 0; u < U; ++u) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) sum[u][v] += load(p + u, v);
+    }
+  }
+  for (; p < pixels; ++p) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sum[0][v] += load(p, v);
+  }
+  const float share = 1.0f / static_cast<float>(pixels);
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) {
+#pragma GCC unroll 4
+    for (int u = 1; u < U; ++u) sum[0][v] += sum[u][v];
+    mean[v] = sum[0][v] * share;
+    store_lanes(means + v * kLanes, mean[v]);
+#pragma GCC unroll 4
+    for (int u = 0; u < U; ++u) sum[u][v] = VecF32{};
+  }
+  for (p = 0; p + U <= pixels; p += U) {
+#pragma GCC unroll 4
+    for (int u = 0; u < U; ++u) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        const VecF32 d = load(p + u, v) - mean[v];
+        sum[u][v] += d * d;
       }
     }
   }
   for (; p < pixels; ++p) {
-    const VecF32 d = load_some(x + p * step, left) - mean;
-    sum[0] += Squares ? d * d : d;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const VecF32 d = load(p, v) - mean[v];
+      sum[0][v] += d * d;
+    }
   }
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) {
+#pragma GCC unroll 4
+    for (int u = 1; u < U; ++u) sum[0][v] += sum[u][v];
+    store_lanes(squares + v * kLanes, sum[0][v]);
+  }
 }
 
-// Mean and squared deviations of each group in blocks of pixels. Channels are taken in chunks whose sums lie on the
-// stack; a group that several chunks share adds up.
 void run_block_stats(void* context, int64_t begin, int64_t end, int32_t) {
   const Run& run = *static_cast<const Run*>(context);
   const State& s = *run.state;
-  const int64_t per_group = s.channels / s.groups;
-  constexpr int64_t kChunk = 256;
-  float sums[kChunk + kLanes];
+  const int64_t step = stats_step(s);
   for (int64_t task = begin; task < end; ++task) {
     const int64_t n = task / s.blocks, first = task % s.blocks * s.block, pixels = least(s.block, s.area - first);
     const float* x = run.x + (n * s.area + first) * s.channels;
-    float* stats = run.stats + task * s.groups * 2;
-    for (int64_t g = 0; g < 2 * s.groups; ++g) stats[g] = 0.0f;
-    const float share = 1.0f / static_cast<float>(per_group * pixels);
-    for (int squares = 0; squares < 2; ++squares) {
-      for (int64_t c0 = 0; c0 < s.channels; c0 += kChunk) {
-        const int64_t channels = least(kChunk, s.channels - c0);
-        for (int64_t c = 0; c < channels; c += kLanes) {
-          const int64_t left = channels - c;
-          if (squares == 0) {
-            store_lanes(sums + c, sum_pixels<false>(x + c0 + c, pixels, s.channels, left, VecF32{}));
-            continue;
-          }
-          VecF32 mean = {};
-          for (int i = 0; i < kLanes && i < left; ++i) mean[i] = stats[2 * ((c0 + c + i) / per_group)];
-          store_lanes(sums + c, sum_pixels<true>(x + c0 + c, pixels, s.channels, left, mean));
-        }
-        for (int64_t c = 0; c < channels; ++c) stats[2 * ((c0 + c) / per_group) + squares] += sums[c];
-      }
-      if (squares == 0) {
-        for (int64_t g = 0; g < s.groups; ++g) stats[2 * g] *= share;
+    float* means = run.stats + task * 2 * step;
+    for (int64_t c = 0; c < s.channels;) {
+      const int64_t left = s.channels - c, vectors = divide_up(left, kLanes);
+      float *to = means + c, *squares = means + step + c;
+      if (vectors >= 4) {
+        block_stats<4>(x + c, pixels, s.channels, left - 3 * kLanes, to, squares);
+        c += 4 * kLanes;
+      } else if (vectors >= 2) {
+        block_stats<2>(x + c, pixels, s.channels, left - kLanes, to, squares);
+        c += 2 * kLanes;
+      } else {
+        block_stats<1>(x + c, pixels, s.channels, left, to, squares);
+        c += kLanes;
       }
     }
   }
 }
 
-// Mean and factor of each channel from the blocks.
+// Mean and factor of each channel from the blocks: first every channel's, then every group's.
 void merge_blocks(const Run& run) {
   const State& s = *run.state;
-  const int64_t per_group = s.channels / s.groups;
+  const int64_t per_group = s.channels / s.groups, step = stats_step(s);
+  const double area = static_cast<double>(s.area);
   for (int64_t n = 0; n < s.batch; ++n) {
-    for (int64_t g = 0; g < s.groups; ++g) {
-      const float* stats = run.stats + (n * s.blocks * s.groups + g) * 2;
+    float *stats = run.stats + n * s.blocks * 2 * step, *channels = run.channels + n * 2 * step;
+    for (int64_t c = 0; c < step; c += kLanes) {
+      VecF32 mean = {}, squares = {};
+      for (int64_t b = 0; b < s.blocks; ++b) {
+        const float share = static_cast<float>(static_cast<double>(least(s.block, s.area - b * s.block)) / area);
+        mean += load_lanes(stats + b * 2 * step + c) * share;
+      }
+      for (int64_t b = 0; b < s.blocks; ++b) {
+        const VecF32 distance = load_lanes(stats + b * 2 * step + c) - mean;
+        const float pixels = static_cast<float>(least(s.block, s.area - b * s.block));
+        squares += load_lanes(stats + (b * 2 + 1) * step + c) + distance * distance * pixels;
+      }
+      store_lanes(channels + c, mean);
+      store_lanes(channels + step + c, squares);
+    }
+    for (int64_t first = 0; first < s.channels; first += per_group) {
       double mean = 0.0, squares = 0.0;
-      for (int64_t b = 0; b < s.blocks; ++b) {
-        const double pixels = static_cast<double>(least(s.block, s.area - b * s.block));
-        mean += static_cast<double>(stats[b * s.groups * 2]) * pixels;
+      for (int64_t c = first; c < first + per_group; ++c) mean += static_cast<double>(channels[c]);
+      mean /= static_cast<double>(per_group);
+      for (int64_t c = first; c < first + per_group; ++c) {
+        const double distance = static_cast<double>(channels[c]) - mean;
+        squares += static_cast<double>(channels[step + c]) + area * distance * distance;
       }
-      mean /= static_cast<double>(s.area);
-      for (int64_t b = 0; b < s.blocks; ++b) {
-        const double count = static_cast<double>(least(s.block, s.area - b * s.block) * per_group);
-        const double distance = static_cast<double>(stats[b * s.groups * 2]) - mean;
-        squares += static_cast<double>(stats[b * s.groups * 2 + 1]) + count * distance * distance;
-      }
-      const double variance = squares / static_cast<double>(s.area * per_group);
+      const double variance = squares / (area * static_cast<double>(per_group));
       const float factor = static_cast<float>(1.0 / sqrt(variance + static_cast<double>(s.epsilon)));
-      float* channels = run.channels + n * 2 * s.channels + g * per_group;
-      for (int64_t c = 0; c < per_group; ++c) {
+      for (int64_t c = first; c < first + per_group; ++c) {
         channels[c] = static_cast<float>(mean);
-        channels[s.channels + c] = run.scale[g * per_group + c] * factor;
+        channels[step + c] = run.scale[c] * factor;
+      }
+    }
+  }
+}
+
+template <int V>
+void normalise(const float* x, int64_t pixels, int64_t step, int64_t left, const float* means, const float* factors,
+               const float* biases, float* y) {
+  VecF32 mean[V], factor[V], bias[V];
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) {
+    mean[v] = load_lanes(means + v * kLanes);
+    factor[v] = load_lanes(factors + v * kLanes);
+    bias[v] = v + 1 < V ? load_lanes(biases + v * kLanes) : load_some(biases + v * kLanes, left);
+  }
+  for (int64_t p = 0; p < pixels; ++p, x += step, y += step) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      if (v + 1 < V || left >= kLanes) {
+        store_lanes(y + v * kLanes, (load_lanes(x + v * kLanes) - mean[v]) * factor[v] + bias[v]);
+      } else {
+        store_part(y + v * kLanes, (load_part(x + v * kLanes, left) - mean[v]) * factor[v] + bias[v], left);
       }
     }
   }
@@ -226,24 +290,24 @@ void merge_blocks(const Run& run) {
 void run_blocks(void* context, int64_t begin, int64_t end, int32_t) {
   const Run& run = *static_cast<const Run*>(context);
   const State& s = *run.state;
+  const int64_t step = stats_step(s);
   for (int64_t task = begin; task < end; ++task) {
     const int64_t n = task / s.blocks, first = task % s.blocks * s.block, pixels = least(s.block, s.area - first);
     const int64_t offset = (n * s.area + first) * s.channels;
-    const float* means = run.channels + n * 2 * s.channels;
-    for (int64_t c = 0; c < s.channels; c += kLanes) {
-      const int64_t left = s.channels - c;
-      const VecF32 mean = load_some(means + c, left), factor = load_some(means + s.channels + c, left);
-      const VecF32 bias = load_some(run.bias + c, left);
+    const float *means = run.channels + n * 2 * step, *factors = means + step;
+    for (int64_t c = 0; c < s.channels;) {
+      const int64_t left = s.channels - c, vectors = divide_up(left, kLanes);
       const float* x = run.x + offset + c;
       float* y = run.y + offset + c;
-      if (left >= kLanes) {
-        for (int64_t p = 0; p < pixels; ++p, x += s.channels, y += s.channels) {
-          store_lanes(y, (load_lanes(x) - mean) * factor + bias);
-        }
+      if (vectors >= 4) {
+        normalise<4>(x, pixels, s.channels, left - 3 * kLanes, means + c, factors + c, run.bias + c, y);
+        c += 4 * kLanes;
+      } else if (vectors >= 2) {
+        normalise<2>(x, pixels, s.channels, left - kLanes, means + c, factors + c, run.bias + c, y);
+        c += 2 * kLanes;
       } else {
-        for (int64_t p = 0; p < pixels; ++p, x += s.channels, y += s.channels) {
-          store_part(y, (load_part(x, left) - mean) * factor + bias, left);
-        }
+        normalise<1>(x, pixels, s.channels, left, means + c, factors + c, run.bias + c, y);
+        c += kLanes;
       }
     }
     apply_rows(run, run.y + offset, n, first, pixels, s.channels);
@@ -257,8 +321,8 @@ int run(const gk_call* call, const State* state) {
              data_of<const float>(call->inputs[2]), data_of<float>(call->outputs[0]), nullptr, nullptr};
   int status;
   if (s.channels_last != 0) {
-    const int64_t stats = s.batch * s.blocks * s.groups * 2;
-    if (call->workspace.size < static_cast<size_t>(stats + s.batch * s.channels * 2) * 4) return GK_WORKSPACE_TOO_SMALL;
+    const int64_t stats = s.batch * s.blocks * 2 * stats_step(s);
+    if (call->workspace.size < static_cast<size_t>(stats + s.batch * 2 * stats_step(s)) * 4) return GK_WORKSPACE_TOO_SMALL;
     run.stats = static_cast<float*>(call->workspace.data);
     run.channels = run.stats + stats;
     const int64_t tasks = s.batch * s.blocks, grain = divide_up(kGrainBytes, s.block * s.channels * 4);
