@@ -28,7 +28,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("limit", [100, 400, 700, 1100])
+@pytest.mark.parametrize("limit", [100, 400, 700])
 def test_compile(limit: int, large: Path, tmp_path: Path, graphopt: Run) -> None:
     done = graphopt(
         "compile", large, "-o", "large.gopt", "--no-measure", "--equality", "off", cwd=tmp_path, memory=limit

@@ -118,7 +118,7 @@ def test_artifacts_folder_and_packed(tmp_path: Path) -> None:
     pack(tmp_path / "m.gopt", tmp_path / "packed.gopt")
     folder, packed = inspect(tmp_path / "m.gopt"), inspect(tmp_path / "packed.gopt")
     assert folder.kind == packed.kind == "artifact"
-    assert folder.artifact["regions"] == "1 onnxruntime"
+    assert folder.artifact["regions"] == "1 native"
     assert folder.artifact["verdict"] in ("exact", "rounding")
     assert folder.fingerprint == packed.fingerprint
     assert folder.flops == packed.flops == 72
