@@ -68,6 +68,7 @@ bool shapes(ShapeCall& call) {
 }  // namespace
 
 extern const OpDef op_conv;
-const OpDef op_conv = {.name = "conv", .shapes = shapes};
+const OpDef op_conv = {
+    .name = "conv", .shapes = shapes, .row_strided_inputs = 1, .row_strided_outputs = 1};
 
 }  // namespace graphopt

@@ -157,6 +157,12 @@ class Case {
     for (const auto& dims : tail_.dims) operands_.push_back(noise(product(dims), 4 + static_cast<uint32_t>(operands_.size())));
   }
 
+  // X and Y as the first channels of wider tensors: so many floats further apart. A gap of X holds NaN.
+  void widen(int64_t x_gap, int64_t y_gap) {
+    x_gap_ = x_gap;
+    y_gap_ = y_gap;
+  }
+
   std::vector<float>& x() { return x_; }
   std::vector<float>& w() { return w_; }
 
@@ -185,8 +191,19 @@ class Case {
 
   // Prepared, packed if W is constant, run; guards around Y.
   std::vector<float> run(int32_t isa, bool constant, const gk_parallel* parallel) {
-    std::vector<float> y(static_cast<size_t>(product(conv_.y)) + 2, kGuard);
+    const int64_t filters = conv_.y.back(), pixels = filters == 0 ? 0 : product(conv_.y) / filters;
+    std::vector<float> y(static_cast<size_t>(pixels * (filters + y_gap_)) + 2, kGuard);
     Call call = this->call(&y);
+    std::vector<float> wide_x;
+    std::vector<int64_t> x_strides, y_strides;
+    if (x_gap_ + y_gap_ > 0) {
+      wide_x = widened(x_, conv_.x.back(), x_gap_, std::numeric_limits<float>::quiet_NaN());
+      x_strides = strides_of(conv_.x, x_gap_);
+      y_strides = strides_of(conv_.y, y_gap_);
+      call.inputs[0].data = wide_x.data();
+      call.inputs[0].strides = x_strides.data();
+      call.outputs[0].strides = y_strides.data();
+    }
     call.raw.isa = isa;
     call.raw.parallel = parallel;
     call.raw.constant_inputs = constant ? 0x6u : 0u;
@@ -209,7 +226,14 @@ class Case {
     CHECK_WITH(gk_run_kernel("conv", call.get()) == GK_OK, context);
     CHECK_WITH(workspace.back() == '\x5a', context);
     CHECK_WITH(y.front() == kGuard && y.back() == kGuard, context);
-    return std::vector<float>(y.begin() + 1, y.end() - 1);
+    std::vector<float> result;
+    for (int64_t i = 0; i < pixels * (filters + y_gap_); ++i) {
+      const float value = y[static_cast<size_t>(i) + 1];
+      const bool in_gap = i % (filters + y_gap_) >= filters;
+      CHECK_WITH(!in_gap || value == kGuard, context);
+      if (!in_gap) result.push_back(value);
+    }
+    return result;
   }
 
   Call call(std::vector<float>* y) {
@@ -245,6 +269,25 @@ class Case {
     return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
   }
 
+  static std::vector<float> widened(const std::vector<float>& data, int64_t channels, int64_t gap, float fill) {
+    std::vector<float> wide;
+    for (size_t i = 0; i < data.size(); ++i) {
+      wide.push_back(data[i]);
+      if ((i + 1) % static_cast<size_t>(channels) == 0) wide.insert(wide.end(), static_cast<size_t>(gap), fill);
+    }
+    return wide;
+  }
+
+  static std::vector<int64_t> strides_of(const std::vector<int64_t>& dims, int64_t gap) {
+    std::vector<int64_t> strides(dims.size(), 1);
+    int64_t stride = dims.back() + gap;
+    for (size_t i = dims.size() - 1; i-- > 0;) {
+      strides[i] = stride;
+      stride *= dims[i];
+    }
+    return strides;
+  }
+
   // The extra operands at a (flat) element of Y, broadcast from the back.
   std::vector<double> operands_at(size_t element) const {
     std::vector<double> values;
@@ -268,6 +311,7 @@ class Case {
   Tail tail_;
   TailOracle tail_oracle_;
   Axes axes_ = {};
+  int64_t x_gap_ = 0, y_gap_ = 0;
   std::vector<float> x_, w_, bias_;
   std::vector<std::vector<float>> operands_;
 };
@@ -337,6 +381,30 @@ void epilogues() {
          {.program = {k_mul, kFloat, 2, 0, 1, -1}, .result = 2, .dims = {dims.back() == 19 ? std::vector<int64_t>{2, 1, 1, 6} : std::vector<int64_t>{1}}},
          [](double x, const std::vector<double>& operands) { return x * operands[0]; })
         .check();
+  }
+}
+
+// Every algorithm with X and Y as parts of wider tensors.
+void gaps() {
+  const std::vector<Conv> convs = {
+      {.x = {2, 5, 6, 7}, .w = {19, 7, 1, 1}},
+      {.x = {1, 7, 8, 10}, .w = {20, 10, 3, 2}, .strides = {2, 1}, .pads = {1, 0, 1, 0}},
+      {.x = {1, 7, 8, 6}, .w = {4, 3, 3, 3}, .group = 2},
+      {.x = {2, 5, 9, 7}, .w = {7, 1, 3, 3}, .pads = {1, 1, 1, 1}, .group = 7},
+      {.x = {2, 9, 12, 17}, .w = {35, 17, 3, 3}, .pads = {1, 1, 1, 1}},
+      {.x = {1, 6, 23, 3}, .w = {5, 3, 3, 9}, .pads = {1, 4, 1, 4}},
+      {.x = {1, 6, 23, 33}, .w = {1, 33, 3, 3}, .pads = {1, 1, 1, 1}},
+  };
+  for (const Conv& conv : convs) {
+    for (const auto& [x_gap, y_gap] : {std::pair<int64_t, int64_t>{5, 0}, {0, 3}, {16, 9}}) {
+      Case plain(conv);
+      plain.widen(x_gap, y_gap);
+      plain.check();
+      Case scaled(conv, {.program = {k_mul, kFloat, 2, 0, 1, -1}, .result = 2, .dims = {{conv.w[0]}}},
+                  [](double x, const std::vector<double>& operands) { return x * operands[0]; });
+      scaled.widen(x_gap, y_gap);
+      scaled.check();
+    }
   }
 }
 
@@ -440,6 +508,7 @@ void test_conv() {
   shapes();
   blocks();
   epilogues();
+  gaps();
   lines();
   winograd();
   special_values();

@@ -32,7 +32,7 @@ struct Run {
   int64_t row_blocks, col_blocks;
 };
 
-// Pixels [ow, ow + count) of one line of Y, whose taps of one kernel position begin at x + w · channels for pixel w of
+// Pixels [ow, ow + count) of one line of Y, whose taps of one kernel position begin at x + w · x_step for pixel w of
 // X's line: pointers from `to` on. `line` null: the whole line is padding.
 void fill_line(const Run& run, const float* line, int64_t ow, int64_t count, int64_t kw, const float** to) {
   const ConvShape& s = *run.shape;
@@ -43,8 +43,8 @@ void fill_line(const Run& run, const float* line, int64_t ow, int64_t count, int
   if (high > count) high = count;
   if (low > high) low = high;
   for (int64_t i = 0; i < low; ++i) to[i] = run.zeros;
-  const int64_t step = stride * s.channels * static_cast<int64_t>(sizeof(float));
-  const uintptr_t from = reinterpret_cast<uintptr_t>(line) + static_cast<uintptr_t>(w0 * s.channels * 4);
+  const int64_t step = stride * s.x_step * static_cast<int64_t>(sizeof(float));
+  const uintptr_t from = reinterpret_cast<uintptr_t>(line) + static_cast<uintptr_t>(w0 * s.x_step * 4);
   for (int64_t i = low; i < high; ++i) to[i] = reinterpret_cast<const float*>(from + static_cast<uintptr_t>(i * step));
   for (int64_t i = high; i < count; ++i) to[i] = run.zeros;
 }
@@ -58,14 +58,14 @@ void fill_table(const Run& run, int64_t group, int64_t first, int64_t count, con
     const int64_t oh = line_of_y % s.out[1], od = line_of_y / s.out[1] % s.out[0];
     const int64_t image = line_of_y / s.out[1] / s.out[0];
     const int64_t pixels = s.out[2] - ow < count - i ? s.out[2] - ow : count - i;
-    const float* from = run.x + image * s.in[0] * s.in[1] * s.in[2] * s.channels + group * s.group_channels();
+    const float* from = run.x + image * s.in[0] * s.in[1] * s.in[2] * s.x_step + group * s.group_channels();
     const float** to = table + i;
     for (int64_t kd = 0; kd < s.kernel[0]; ++kd) {
       const int64_t d = od * s.stride[0] - s.pad[0] + kd * s.dilation[0];
       for (int64_t kh = 0; kh < s.kernel[1]; ++kh) {
         const int64_t h = oh * s.stride[1] - s.pad[1] + kh * s.dilation[1];
         const bool inside = d >= 0 && d < s.in[0] && h >= 0 && h < s.in[1];
-        const float* line = inside ? from + (d * s.in[1] + h) * s.in[2] * s.channels : nullptr;
+        const float* line = inside ? from + (d * s.in[1] + h) * s.in[2] * s.x_step : nullptr;
         for (int64_t kw = 0; kw < width; ++kw, to += count) fill_line(run, line, ow, pixels, kw, to);
       }
     }
@@ -83,7 +83,7 @@ void run_tasks(void* context, int64_t begin, int64_t end, int32_t worker) {
   block.rows = table;
   block.taps = taps;
   block.k = run.plan->run * s.group_channels();
-  block.ldc = s.filters;
+  block.ldc = s.y_step;
   block.finish = run.finish;
   const int64_t packed_floats = gemm_packed_floats(s.taps() * s.group_channels(), filters);
   for (int64_t task = begin; task < end; ++task) {
@@ -99,7 +99,7 @@ void run_tasks(void* context, int64_t begin, int64_t end, int32_t worker) {
     block.b = run.packed + group * packed_floats + gemm_panel_offset(taps * block.k, col0);
     block.row0 = row0;
     block.col0 = group * filters + col0;
-    block.c = run.y + (outer * run.rows + row0) * s.filters + block.col0;
+    block.c = run.y + (outer * run.rows + row0) * s.y_step + block.col0;
     block.finish.outer = outer;
     gemm_block(block);
   }
@@ -110,7 +110,8 @@ void run_tasks(void* context, int64_t begin, int64_t end, int32_t worker) {
 void prepare_indirect(const gk_call* call, const ConvShape& shape, IndirectPlan* plan) {
   // Reads of a whole kernel line must stay inside a line of X.
   const int64_t last = (shape.out[2] - 1) * shape.stride[2] + shape.kernel[2];
-  const bool neighbours = shape.group == 1 && shape.dilation[2] == 1 && shape.pad[2] == 0 && last <= shape.in[2];
+  const bool compact = shape.group == 1 && shape.x_step == shape.channels;
+  const bool neighbours = compact && shape.dilation[2] == 1 && shape.pad[2] == 0 && last <= shape.in[2];
   plan->run = neighbours ? shape.kernel[2] : 1;
   const int64_t depth = shape.taps() * shape.group_channels(), filters = shape.group_filters();
   const int64_t rows = shape.batch * shape.pixels(), workers = worker_count(call);

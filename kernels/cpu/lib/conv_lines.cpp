@@ -27,6 +27,7 @@ double fold_cost(const ConvShape& s, int64_t fold) {
 
 int32_t best_fold(const ConvShape& s) {
   int32_t best = 1;
+  if (s.y_step != s.filters) return best;
   for (const int32_t fold : kFolds) {
     if (fold <= s.out[2] && fold_cost(s, fold) < 0.95 * fold_cost(s, best)) best = fold;
   }
@@ -111,10 +112,16 @@ bool fill_band(const Run& run, const Task& task, float* band) {
         memset(to, 0, static_cast<size_t>(4 * run.plan->line_floats));
         continue;
       }
-      const float* from = run.x + (((task.image * s.in[0] + d) * s.in[1] + h) * s.in[2] + w0 + left) * s.channels;
+      const float* from = run.x + (((task.image * s.in[0] + d) * s.in[1] + h) * s.in[2] + w0 + left) * s.x_step;
       const int64_t first = left * s.channels, count = inside * s.channels;
       memset(to, 0, static_cast<size_t>(4 * first));
-      finite &= copy_finite(from, count, to + first);
+      if (s.x_step == s.channels) {
+        finite &= copy_finite(from, count, to + first);
+      } else {
+        for (int64_t w = 0; w < inside; ++w) {
+          finite &= copy_finite(from + w * s.x_step, s.channels, to + first + w * s.channels);
+        }
+      }
       memset(to + first + count, 0, static_cast<size_t>(4 * (run.plan->line_floats - first - count)));
     }
   }
@@ -157,7 +164,7 @@ void multiply(const Run& run, const Task& task, const float* band, const Tables&
   block.n = columns;
   block.finish = run.finish;
   block.finish.outer = pixel0 / run.rows;
-  block.ldc = columns;
+  block.ldc = plan.fold * s.y_step;
   block.tap_step = plan.lines * tables.groups;
   // Whole lines lie behind each other, in Y as in the table.
   const bool joined = groups == tables.groups && task.pixels == s.out[2] && groups * plan.fold == task.pixels;
@@ -166,7 +173,7 @@ void multiply(const Run& run, const Task& task, const float* band, const Tables&
     block.m = joined ? task.lines * groups : groups;
     const int64_t pixel = pixel0 + line * s.out[2];
     block.row0 = pixel % run.rows;
-    block.c = run.y + pixel * s.filters;
+    block.c = run.y + pixel * s.y_step;
     gemm_block(block);
   }
   if (groups * plan.fold == task.pixels) return;
@@ -180,8 +187,8 @@ void multiply(const Run& run, const Task& task, const float* band, const Tables&
   }
   block.rows = tables.ends;
   block.tap_step = block.m = task.lines;
-  block.ldc = s.out[2] * s.filters;
-  block.c = run.y + (pixel0 + last) * s.filters;
+  block.ldc = s.out[2] * s.y_step;
+  block.c = run.y + (pixel0 + last) * s.y_step;
   gemm_block(block);
 }
 
@@ -207,7 +214,7 @@ void multiply_plainly(const Run& run, const Task& task, const float* band, int64
         if (run.in_product && run.epilogue->form == kEpilogueClamp) {
           sum = sum < run.epilogue->low ? run.epilogue->low : sum > run.epilogue->high ? run.epilogue->high : sum;
         }
-        run.y[(pixel0 + line * s.out[2] + pixel) * s.filters + m] = sum;
+        run.y[(pixel0 + line * s.out[2] + pixel) * s.y_step + m] = sum;
       }
     }
   }
@@ -219,7 +226,7 @@ void sum_dots(const Run& run, const Task& task, const float* band, int64_t* offs
   dot.taps = taps_of(s);
   dot.count = span_of(s, 1);
   dot.x_step = s.stride[2] * s.channels;
-  dot.y_step = s.filters;
+  dot.y_step = s.y_step;
   dot.pixels = task.pixels;
   dot.tap_offset = offsets;
   for (int64_t tap = 0; tap < dot.taps; ++tap) offsets[tap] = tap_offset(run, tap);
@@ -228,7 +235,7 @@ void sum_dots(const Run& run, const Task& task, const float* band, int64_t* offs
     for (int64_t m = 0; m < s.filters; ++m) {
       dot.w = run.packed + m * dot.taps * dot_padded(dot.count);
       dot.bias = run.bias == nullptr ? 0.0f : run.bias[m];
-      dot.y = run.y + (pixel0 + line * s.out[2]) * s.filters + m;
+      dot.y = run.y + (pixel0 + line * s.out[2]) * s.y_step + m;
       dot_line(dot);
     }
   }
@@ -260,7 +267,7 @@ void run_tasks(void* context, int64_t begin, int64_t end, int32_t worker) {
     if (run.in_product || !epilogue_is_tiled(*run.epilogue)) continue;
     for (int64_t line = 0; line < task.lines; ++line) {
       const int64_t pixel = pixel0 + line * s.out[2];
-      apply_epilogue(*run.epilogue, run.call, run.y + pixel * s.filters, s.filters, pixel / run.rows, pixel % run.rows,
+      apply_epilogue(*run.epilogue, run.call, run.y + pixel * s.y_step, s.y_step, pixel / run.rows, pixel % run.rows,
                      task.pixels, 0, s.filters);
     }
   }

@@ -18,7 +18,25 @@ bool is_sound(const gk_tensor& tensor) {
     if (!is_size(tensor.shape[i])) return false;
     if (tensor.shape[i] > 0 && __builtin_mul_overflow(bytes, tensor.shape[i], &bytes)) return false;
   }
-  return bytes <= kMostBytes && is_compact(tensor);
+  return bytes <= kMostBytes;
+}
+
+// Floats between neighbouring rows of the last axis where all axes before it are one axis of such rows; else 0.
+int64_t row_step(const gk_tensor& tensor) {
+  const int last = tensor.ndim - 1;
+  const int64_t width = tensor.shape[last];
+  if (tensor.strides == nullptr) return width;
+  if (width > 1 && tensor.strides[last] != 1) return 0;
+  int64_t step = 0, rows = 1;
+  for (int i = last - 1; i >= 0; --i) {
+    if (tensor.shape[i] == 0) return width;
+    if (tensor.shape[i] == 1) continue;
+    if (step == 0) step = tensor.strides[i];
+    if (tensor.strides[i] != step * rows) return 0;
+    rows *= tensor.shape[i];
+  }
+  if (step == 0) return width;
+  return step >= width && step < kMostOfADim ? step : 0;
 }
 
 // One value per spatial axis into the last `count` of three; leading axes get `leading`.
@@ -88,7 +106,12 @@ int read_conv_shape(const gk_call* call, ConvShape* shape) {
   if (!is_f32(x) || !is_f32(w) || !is_f32(y)) return GK_UNSUPPORTED;
   const int spatial = x.ndim - 2;
   if (spatial < 1 || spatial > 3 || w.ndim != x.ndim || y.ndim != x.ndim) return GK_INVALID_ARGUMENT;
-  if (!is_sound(x) || !is_sound(w) || !is_sound(y)) return GK_INVALID_ARGUMENT;
+  if (!is_sound(x) || !is_sound(w) || !is_sound(y) || !is_compact(w)) return GK_INVALID_ARGUMENT;
+  shape->x_step = row_step(x);
+  shape->y_step = row_step(y);
+  if ((shape->x_step == 0 && x.shape[spatial + 1] != 0) || (shape->y_step == 0 && y.shape[spatial + 1] != 0)) {
+    return GK_UNSUPPORTED;
+  }
   shape->batch = x.shape[0];
   shape->channels = x.shape[spatial + 1];
   shape->filters = w.shape[0];
@@ -100,7 +123,7 @@ int read_conv_shape(const gk_call* call, ConvShape* shape) {
   }
   if (has_input(call, 2)) {
     const gk_tensor& bias = call->inputs[2];
-    if (!is_sound(bias) || bias.ndim != 1 || bias.shape[0] != shape->filters) return GK_INVALID_ARGUMENT;
+    if (!is_sound(bias) || !is_compact(bias) || bias.ndim != 1 || bias.shape[0] != shape->filters) return GK_INVALID_ARGUMENT;
   }
   if (!read_axes(call, "strides", spatial, 1, 1, shape->stride) ||
       !read_axes(call, "dilations", spatial, 1, 1, shape->dilation)) {

@@ -11,7 +11,8 @@ namespace GK_LEVEL {
 struct ConvShape {
   int64_t batch, channels, filters, group;
   int64_t in[3], out[3], kernel[3], stride[3], dilation[3];
-  int64_t pad[3]; // before the first element; may be negative
+  int64_t pad[3];         // before the first element; may be negative
+  int64_t x_step, y_step; // floats from one pixel to the next, lines and images without gaps: at least the channels
 
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
   int64_t pixels() const { return out[0] * out[1] * out[2]; } // of one image of Y
@@ -20,7 +21,8 @@ struct ConvShape {
   bool is_empty() const { return batch == 0 || filters == 0 || pixels() == 0; }
 };
 
-// Checks X, W, bias and Y of a call (inputs 0 to 2, output 0; all float32 and compact) against its attributes.
+// Checks X, W, bias and Y of a call (inputs 0 to 2, output 0; all float32) against its attributes. Pixels of X and Y
+// may be further apart than their channels; everything else is compact.
 int read_conv_shape(const gk_call* call, ConvShape* shape);
 
 // Whether every output pixel is a row of a matrix product of X as it lies in memory.

@@ -16,7 +16,7 @@ constexpr int64_t kMostChannels = 1024;
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t lanes_up(int64_t count) { return ceil_div(count, kLanes) * kLanes; }
 // Floats that stand for padding: four pixels.
-int64_t zero_floats(const ConvShape& s) { return ceil_div(4 * s.channels, 16) * 16; }
+int64_t zero_floats(const ConvShape& s) { return ceil_div(3 * s.x_step + s.channels, 16) * 16; }
 // Lines of tiles that differ by a power of two would all fall into a few sets of the cache.
 int64_t position_step(int64_t tiles, int64_t row) { return tiles * row + 16; }
 
@@ -73,7 +73,7 @@ void advance(const Run& run, TilePlace* place) {
 
 void transform_inputs(const Run& run, int64_t first, int64_t count, float* inputs) {
   const ConvShape& s = *run.shape;
-  const int64_t row_floats = lanes_up(s.channels), line = s.in[2] * s.channels;
+  const int64_t row_floats = lanes_up(s.channels), line = s.in[2] * s.x_step;
   TilePlace place = place_of(run, first);
   for (int64_t i = 0; i < count; ++i, advance(run, &place)) {
     const int64_t h0 = place.row - s.pad[1], w0 = place.col - s.pad[2];
@@ -83,14 +83,14 @@ void transform_inputs(const Run& run, int64_t first, int64_t count, float* input
     const float *lines[4], *d[16];
     for (int64_t row = 0; row < 4; ++row) {
       const bool inside = h0 + row >= 0 && h0 + row < s.in[1];
-      lines[row] = inside ? image + (h0 + row) * line + (within ? w0 * s.channels : 0) : run.zeros;
+      lines[row] = inside ? image + (h0 + row) * line + (within ? w0 * s.x_step : 0) : run.zeros;
       for (int64_t col = 0; !within && col < 4; ++col) {
         const bool in_line = inside && w0 + col >= 0 && w0 + col < s.in[2];
-        d[4 * row + col] = in_line ? lines[row] + (w0 + col) * s.channels : run.zeros;
+        d[4 * row + col] = in_line ? lines[row] + (w0 + col) * s.x_step : run.zeros;
       }
     }
     if (within) {
-      winograd_input_lines(lines, s.channels, to, run.layout.input_step);
+      winograd_input_lines(lines, s.x_step, s.channels, to, run.layout.input_step);
     } else {
       winograd_input(d, s.channels, to, run.layout.input_step);
     }
@@ -107,16 +107,16 @@ void fetch_ahead(const Run& run, int64_t next, int64_t next_count, int64_t first
     for (int64_t row = place.row - s.pad[1] + 2; row < place.row - s.pad[1] + 4; ++row) {
       const int64_t col = place.col - s.pad[2] + 2;
       if (row < 0 || row >= s.in[1] || col < 0 || col + 2 > s.in[2]) continue;
-      const float* pixel = run.x + ((place.image * s.in[1] + row) * s.in[2] + col) * s.channels;
-      for (int64_t c = 0; c < 2 * s.channels; c += 16) __builtin_prefetch(pixel + c, 0, 2);
+      const float* pixel = run.x + ((place.image * s.in[1] + row) * s.in[2] + col) * s.x_step;
+      for (int64_t c = 0; c < s.x_step + s.channels; c += 16) __builtin_prefetch(pixel + c, 0, 2);
     }
   }
   for (int64_t i = first + part; i < first + count; i += parts) {
     const TilePlace place = place_of(run, i);
     for (int64_t row = place.row; row < place.row + 2 && row < s.out[1]; ++row) {
-      const float* pixel = run.y + ((place.image * s.out[1] + row) * s.out[2] + place.col) * s.filters;
+      const float* pixel = run.y + ((place.image * s.out[1] + row) * s.out[2] + place.col) * s.y_step;
       const int64_t pixels = s.out[2] - place.col < 2 ? 1 : 2;
-      for (int64_t f = 0; f < pixels * s.filters; f += 16) __builtin_prefetch(pixel + f, 1, 2);
+      for (int64_t f = 0; f < (pixels - 1) * s.y_step + s.filters; f += 16) __builtin_prefetch(pixel + f, 1, 2);
     }
   }
 }
@@ -126,8 +126,8 @@ void transform_outputs(const Run& run, int64_t first, int64_t count, int64_t col
   const ConvShape& s = *run.shape;
   TilePlace place = place_of(run, first);
   WinogradOutput to = {};
-  to.col_step = s.filters;
-  to.row_step = s.out[2] * s.filters;
+  to.col_step = s.y_step;
+  to.row_step = s.out[2] * s.y_step;
   to.bias = run.bias == nullptr ? nullptr : run.bias + col0;
   const bool adds = run.in_registers && run.epilogue->form == kEpilogueAddClamp;
   if (run.in_registers) {
@@ -141,7 +141,7 @@ void transform_outputs(const Run& run, int64_t first, int64_t count, int64_t col
   }
   for (int64_t i = 0; i < count; ++i, advance(run, &place)) {
     const int64_t pixel = (place.image * s.out[1] + place.row) * s.out[2] + place.col;
-    to.y = run.y + pixel * s.filters + col0;
+    to.y = run.y + pixel * s.y_step + col0;
     to.rows = s.out[1] - place.row < 2 ? 1 : 2;
     to.cols = s.out[2] - place.col < 2 ? 1 : 2;
     if (adds) to.addend = add_operand(*run.epilogue, run.call, pixel / run.rows, pixel % run.rows, col0);
@@ -159,7 +159,7 @@ void apply_to_lines(const Run& run, int64_t first, int64_t count, int64_t col0, 
     const int64_t pixels = 2 * tiles < s.out[2] - place.col ? 2 * tiles : s.out[2] - place.col;
     for (int64_t row = place.row; row < place.row + 2 && row < s.out[1]; ++row) {
       const int64_t pixel = (place.image * s.out[1] + row) * s.out[2] + place.col;
-      apply_epilogue(*run.epilogue, run.call, run.y + pixel * s.filters + col0, s.filters, pixel / run.rows,
+      apply_epilogue(*run.epilogue, run.call, run.y + pixel * s.y_step + col0, s.y_step, pixel / run.rows,
                      pixel % run.rows, pixels, col0, cols);
     }
     done += tiles;

@@ -45,12 +45,12 @@ GK_INLINE void input_vector(const float* const* d, int64_t c, int64_t count, flo
 }
 
 template <bool whole>
-GK_INLINE void input_vector_of_lines(const float* const (&lines)[4], int64_t channels, int64_t c, int64_t count, float* v,
+GK_INLINE void input_vector_of_lines(const float* const (&lines)[4], int64_t x_step, int64_t c, int64_t count, float* v,
                                      int64_t step) {
   VecF32 columns[4][4];
 #pragma GCC unroll 4
   for (int col = 0; col < 4; ++col) {
-    const int64_t at = col * channels + c;
+    const int64_t at = col * x_step + c;
     input_line(load_channels<whole>(lines[0] + at, count), load_channels<whole>(lines[1] + at, count),
                load_channels<whole>(lines[2] + at, count), load_channels<whole>(lines[3] + at, count), columns[col]);
   }
@@ -114,11 +114,11 @@ void winograd_input(const float* const* d, int64_t channels, float* v, int64_t s
   if (c < channels) input_vector<false>(d, c, channels - c, v, step);
 }
 
-void winograd_input_lines(const float* const* lines, int64_t channels, float* v, int64_t step) {
+void winograd_input_lines(const float* const* lines, int64_t x_step, int64_t channels, float* v, int64_t step) {
   const float* const from[4] = {lines[0], lines[1], lines[2], lines[3]};
   int64_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes) input_vector_of_lines<true>(from, channels, c, kLanes, v, step);
-  if (c < channels) input_vector_of_lines<false>(from, channels, c, channels - c, v, step);
+  for (; c + kLanes <= channels; c += kLanes) input_vector_of_lines<true>(from, x_step, c, kLanes, v, step);
+  if (c < channels) input_vector_of_lines<false>(from, x_step, c, channels - c, v, step);
 }
 
 void winograd_output(const float* m, int64_t step, int64_t filters, const WinogradOutput& to) {

@@ -12,8 +12,9 @@ constexpr int kWinogradPositions = 16;
 // an input pixel. Writes whole vectors.
 void winograd_input(const float* const* d, int64_t channels, float* v, int64_t step);
 
-// The same where the four pixels of a line follow each other in memory: lines[row] points at the first one.
-void winograd_input_lines(const float* const* lines, int64_t channels, float* v, int64_t step);
+// The same where the four pixels of a line follow each other: lines[row] points at the first one, the next is
+// x_step floats further.
+void winograd_input_lines(const float* const* lines, int64_t x_step, int64_t channels, float* v, int64_t step);
 
 // Where the four results of a tile go, y[row · row_step + col · col_step + f], and what is done to them on the way:
 // min(max(y + bias + addend, low), high). rows × cols of the four exist.
