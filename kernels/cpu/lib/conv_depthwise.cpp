@@ -94,7 +94,7 @@ struct Tile {
   int64_t block_step;         // between two blocks of weights
   const float* bias;
   float* y;
-  int64_t y_row_step, channels;
+  int64_t y_row_step, y_step, channels;
   int count;                  // output pixels to write
   Activation activation;
 };
@@ -152,9 +152,9 @@ GK_TILE void tile_block(const Tile& tile, int64_t c, const float* weights) {
     for (int p = 0; p < P; ++p) {
       if (Table && p >= tile.count) break;
       if constexpr (Tail) {
-        store_some(y + p * tile.channels, acc[r][p], left);
+        store_some(y + p * tile.y_step, acc[r][p], left);
       } else {
-        store_lanes(y + p * tile.channels, acc[r][p]);
+        store_lanes(y + p * tile.y_step, acc[r][p]);
       }
     }
   }
@@ -195,7 +195,7 @@ void generic_tile(const Tile& tile, const Taps& taps, int64_t first, int64_t mul
     for (int p = 0; p < kGenericTile; ++p) {
       acc[p] = VecF32{};
       if (!taps.begin) {
-        if (p < tile.count) acc[p] = load_some(tile.y + p * tile.channels + c, left);
+        if (p < tile.count) acc[p] = load_some(tile.y + p * tile.y_step + c, left);
       } else if (tile.bias != nullptr) {
         acc[p] = load_some(tile.bias + c, left);
       }
@@ -212,7 +212,7 @@ void generic_tile(const Tile& tile, const Taps& taps, int64_t first, int64_t mul
     if (taps.end) activate<kGenericTile>(tile.activation, acc);
 #pragma GCC unroll 4
     for (int p = 0; p < kGenericTile; ++p) {
-      if (p < tile.count) store_some(tile.y + p * tile.channels + c, acc[p], left);
+      if (p < tile.count) store_some(tile.y + p * tile.y_step + c, acc[p], left);
     }
   }
 }
@@ -265,7 +265,7 @@ void run_generic(const Run& run, const float* image, Tile tile, int64_t od, int6
   const int64_t pixels = tile.count;
   float* y = tile.y;
   for (int64_t p0 = 0; p0 < pixels; p0 += kGenericTile) {
-    tile.y = y + p0 * tile.channels;
+    tile.y = y + p0 * tile.y_step;
     tile.count = static_cast<int>(pixels - p0 < kGenericTile ? pixels - p0 : kGenericTile);
     Taps taps;
     taps.count = 0;
@@ -279,7 +279,7 @@ void run_generic(const Run& run, const float* image, Tile tile, int64_t od, int6
       for (int p = 0; p < kGenericTile; ++p) {
         const int64_t iw = (ow + p0 + p) * s.stride[2] + kw * s.dilation[2] - s.pad[2];
         taps.x[taps.count][p] = inside && iw >= 0 && iw < s.in[2]
-                                    ? image + ((id * s.in[1] + ih) * s.in[2] + iw) * s.channels
+                                    ? image + ((id * s.in[1] + ih) * s.in[2] + iw) * s.x_step
                                     : run.zeros;
       }
       if (++taps.count < kGenericTaps && tap + 1 < run.plan->taps) continue;
@@ -303,11 +303,11 @@ void finish(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, int
   const int64_t channels = s.channels * s.multiplier;
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t row = (od * s.out[1] + oh + r) * s.out[2] + begin, count = end - begin;
-    float* y = run.y + (n * s.out[0] * s.out[1] * s.out[2] + row) * channels;
-    if (run.epilogue->operand_count == 0) {  // every element alike: one long row
+    float* y = run.y + (n * s.out[0] * s.out[1] * s.out[2] + row) * s.y_step;
+    if (run.epilogue->operand_count == 0 && s.y_step == channels) {  // every element alike: one long row
       apply_epilogue(*run.epilogue, run.call, y, count * channels, 0, 0, 1, 0, count * channels);
     } else {
-      apply_epilogue(*run.epilogue, run.call, y, channels, n, row, count, 0, channels);
+      apply_epilogue(*run.epilogue, run.call, y, s.y_step, n, row, count, 0, channels);
     }
   }
 }
@@ -316,15 +316,16 @@ void finish(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, int
 void run_rows(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, int64_t begin, int64_t end) {
   const DepthwiseShape& s = run.plan->shape;
   const int64_t channels = s.channels * s.multiplier;
-  const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.channels;
+  const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.x_step;
   Tile tile = {};
-  tile.row_step = s.dilation[1] * s.in[2] * s.channels;
-  tile.pixel_step = s.channels;
+  tile.row_step = s.dilation[1] * s.in[2] * s.x_step;
+  tile.pixel_step = s.x_step;
   tile.kernel_rows = static_cast<int>(s.kernel[1]);
   tile.weights = run.weights;
   tile.block_step = run.plan->taps * kLanes;
   tile.bias = run.bias;
-  tile.y_row_step = s.out[2] * channels;
+  tile.y_row_step = s.out[2] * s.y_step;
+  tile.y_step = s.y_step;
   tile.channels = channels;
   tile.activation = run.activation;
   float* row_y = run.y + ((n * s.out[0] + od) * s.out[1] + oh) * tile.y_row_step;
@@ -332,7 +333,7 @@ void run_rows(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, i
   const int64_t id = od * s.stride[0] - s.pad[0];
   if (fast == nullptr || id < 0 || id >= s.in[0]) {
     for (int64_t r = 0; r < rows; ++r) {
-      tile.y = row_y + r * tile.y_row_step + begin * channels;
+      tile.y = row_y + r * tile.y_row_step + begin * s.y_step;
       tile.count = static_cast<int>(end - begin);
       run_generic(run, image, tile, od, oh + r, begin, 0);
     }
@@ -347,23 +348,23 @@ void run_rows(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, i
   row_begin = row_begin < row_end ? row_begin : row_end;
   tile.row_begin = static_cast<int>(row_begin);
   tile.row_end = static_cast<int>(row_end);
-  const float* origin = image + (id * s.in[1] + ih0) * s.in[2] * s.channels;
+  const float* origin = image + (id * s.in[1] + ih0) * s.in[2] * s.x_step;
   const float* table[kMostFastRows * ((kTile - 1) * 2 + 7)];
   for (int64_t ow = begin; ow < end;) {
     const int64_t left = end - ow, iw0 = ow * s.stride[2] - s.pad[2];
     const int size = left >= 7 ? 0 : left >= 3 ? 1 : 2;
     const int64_t columns = ((kTile >> size) - 1) * s.stride[2] + s.kernel[2];
     tile.count = static_cast<int>(left < kTile >> size ? left : kTile >> size);
-    tile.y = row_y + ow * channels;
+    tile.y = row_y + ow * s.y_step;
     if (tile.count == kTile && iw0 >= 0 && iw0 + columns <= s.in[2]) {
-      tile.x = origin + iw0 * s.channels;
+      tile.x = origin + iw0 * s.x_step;
       fast->inner(tile);
     } else {
       for (int64_t i = row_begin; i < row_end; ++i) {
         for (int64_t j = 0; j < columns; ++j) {
           const int64_t iw = iw0 + j;
           table[i * columns + j] =
-              iw >= 0 && iw < s.in[2] ? origin + i * tile.row_step + iw * s.channels : run.zeros;
+              iw >= 0 && iw < s.in[2] ? origin + i * tile.row_step + iw * s.x_step : run.zeros;
         }
       }
       tile.table = table;
@@ -411,6 +412,8 @@ void run_tasks(void* context, int64_t first, int64_t last, int32_t) {
 void prepare_depthwise(const DepthwiseShape& shape, DepthwisePlan* plan) {
   *plan = {};
   plan->shape = shape;
+  if (shape.x_step == 0) plan->shape.x_step = shape.channels;
+  if (shape.y_step == 0) plan->shape.y_step = shape.channels * shape.multiplier;
   plan->taps = shape.kernel[0] * shape.kernel[1] * shape.kernel[2];
   plan->row_tile = is_fast(shape) && shape.stride[1] == 1 && shape.dilation[1] == 1 && shape.out[1] > 1 &&
                            fast_tiles(shape.kernel[2], shape.stride[2], 2) != nullptr

@@ -2,7 +2,7 @@
 //
 //   y[n, o, c·multiplier + j] = bias + Σ_tap x[n, o·stride + tap·dilation − pad, c] · w[c·multiplier + j, tap]
 //
-// X [N, D, H, W, C] and Y [N, D, H, W, M] float32, compact, channels last; shorter convolutions have leading spatial
+// X [N, D, H, W, C] and Y [N, D, H, W, M] float32, channels last, pixels at one distance; shorter convolutions have leading spatial
 // axes of one. Weights as in ONNX, [M, 1, kernel…], are packed to [M / lanes][tap][lanes] with a row of zeros, which
 // is what padding reads. Bytes moved: X and Y once, as long as a kernel's rows of X stay in the second cache.
 #pragma once
@@ -17,6 +17,7 @@ struct DepthwiseShape {
   int64_t batch, channels, multiplier;   // M = channels * multiplier
   int64_t in[3], out[3], kernel[3];      // depth, height, width
   int64_t stride[3], dilation[3], pad[3]; // pad: before the first element; may be negative
+  int64_t x_step, y_step;                 // floats from one pixel to the next; 0: as many as channels
 };
 
 // What PREPARE finds out; part of the state of the kernel that calls this. Its fields are private to conv_depthwise.
