@@ -1,11 +1,17 @@
 #include "executor/lane.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "executor/denormals.h"
 #include "executor/failure.h"
 
 namespace graphopt {
+namespace {
+
+constexpr size_t kMostBound = 64;
+
+}  // namespace
 
 BoundCalls::BoundCalls(std::shared_ptr<const Schedule> schedule, char* arena, const gk_parallel* parallel)
     : schedule_(std::move(schedule)), calls_(schedule_->calls.size()) {
@@ -115,6 +121,7 @@ void Lane::run(const std::shared_ptr<const Schedule>& schedule, const RunRequest
     arena_ = Block();
     arena_ = Block(schedule->arena_bytes);
   }
+  if (bound_.size() >= kMostBound) bound_.clear(); // some of them forgotten by the plan long ago
   std::unique_ptr<BoundCalls>& bound = bound_[schedule.get()];
   if (bound == nullptr) bound = std::make_unique<BoundCalls>(schedule, arena_.data(), &parallel_);
   const FlushDenormals flush;

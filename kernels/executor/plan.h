@@ -36,7 +36,6 @@ class Plan {
   void run(const std::shared_ptr<const Schedule>& schedule, const RunRequest& request);
 
   void park() { pool_->park(); }
-  int threads() const { return pool_->threads(); }
   // Throws Failure where `bytes` are more than the limit.
   void check_limit(uint64_t bytes) const;
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -121,15 +122,39 @@ def test_profile_names_every_step() -> None:
     assert 0 <= steps[0][2] < 1
 
 
-def test_memory_beyond_the_limit_is_refused() -> None:
+def much_scratch(doublings: int) -> bytes:
+    """y = the element of x that `first` says; on the way there x is doubled in scratch memory."""
     plan = PlanFile()
-    x, y, z = plan.input("x", "float32", [-2]), plan.value("y", "float32"), plan.value("z", "float32")
-    plan.step("concat", [x, x], [y], axis=0)
-    plan.step("concat", [y, y], [z], axis=0)
-    opened = _kernels.Plan(plan.write([z]), memory_limit=4096)
+    x, first = plan.input("x", "float32", [-2]), plan.input("first", "int64", [1])
+    for _ in range(doublings):
+        doubled = plan.value("doubled", "float32")
+        plan.step("concat", [x, x], [doubled], axis=0)
+        x = doubled
+    y = plan.value("y", "float32")
+    plan.step("gather", [x, first], [y], axis=0)
+    return plan.write([y])
+
+
+def test_memory_beyond_the_limit_is_refused() -> None:
+    opened = _kernels.Plan(much_scratch(1), memory_limit=4096)
+    first = np.array([3], np.int64)
     with pytest.raises(RuntimeError, match="more than its limit of 4096"):
-        opened.run({"x": np.zeros(10_000, np.float32)})
-    assert opened.run({"x": np.zeros(10, np.float32)})["z"].shape == (40,)
+        opened.run({"x": np.zeros(10_000, np.float32), "first": first})
+    assert opened.run({"x": np.arange(10, dtype=np.float32), "first": first})["y"] == [3]
+
+
+def test_memory_that_the_system_refuses_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "plan").write_bytes(much_scratch(12))
+    program = (
+        "import resource; import numpy as np; from graphopt import _kernels; "
+        f"plan = _kernels.Plan(open({str(tmp_path / 'plan')!r}, 'rb').read()); "
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31)); "
+        "feeds = lambda size: {'x': np.ones(size, np.float32), 'first': np.zeros(1, np.int64)}; "
+        "print(plan.run(feeds(10))['y']); plan.run(feeds(1 << 20))"
+    )
+    done = subprocess.run((sys.executable, "-c", program), capture_output=True, text=True, check=False)
+    assert done.stdout == "[1.]\n"
+    assert "RuntimeError: the operating system refused" in done.stderr.splitlines()[-1]
 
 
 def test_threads_share_a_plan() -> None:
