@@ -124,6 +124,34 @@ void special_values() {
   compare({random({0, 4}, 1), none(), none(), random({4}, 2), none()}, 1, {.statistics = true}, "empty");
 }
 
+// y = relu(norm); y = relu(norm · a + b) with a by column and b like X; and an operand that varies by an inner dim
+// only, which takes a second pass. Register 0 is the norm.
+void epilogues() {
+  const int64_t mul = 3, add = 1, relu = 60, f32 = 1;
+  const std::vector<int64_t> plain = {relu, f32, 1, 0, -1, -1}, both = {mul, f32, 3, 0, 1, -1, add, f32, 4, 3, 2, -1,
+                                                                       relu, f32, 5, 4, -1, -1};
+  const std::vector<int64_t> shape = {3, 4, 37};
+  const std::vector<Tensor> base = {random(shape, 1), random(shape, 2), none(), random({37}, 3), random({37}, 4)};
+  for (const std::vector<int64_t>& columns : {std::vector<int64_t>{37}, {4, 1}, {3, 1, 37}}) {
+    const Tensor a = random(columns, 5), b = random(shape, 6);
+    std::vector<Expected> expected = oracle(base, 2, {.total = true});
+    Case test = {"layer_norm", base, {integers("epilogue", plain), integer("epilogue_result", 1)}, 0, "relu"};
+    Expected& y = expected[0];
+    const std::vector<double> normal = y.values, error = y.tolerance;
+    for (double& value : y.values) value = std::fmax(value, 0);
+    check(test, expected);
+    test = {"layer_norm", base, {integers("epilogue", both), integer("epilogue_result", 5), integer("epilogue_first", 5)},
+            0, "operands"};
+    test.inputs.insert(test.inputs.end(), {a, b});
+    for (size_t i = 0; i < normal.size(); ++i) {
+      const double factor = element(a, shape, static_cast<int64_t>(i), 1), addend = b.values[i];
+      y.values[i] = std::fmax(normal[i] * factor + addend, 0);
+      y.tolerance[i] = error[i] * std::fabs(factor) + 3 * kEpsilon * (std::fabs(normal[i] * factor) + std::fabs(addend));
+    }
+    check(test, expected);
+  }
+}
+
 void refusals() {
   const Tensor x = random({2, 8}, 1);
   const auto refused = [&](std::vector<Tensor> inputs, std::vector<gk_attribute> attributes, int status) {
@@ -143,5 +171,6 @@ void test_layer_norm() {
   sizes();
   broadcasting();
   special_values();
+  epilogues();
   refusals();
 }

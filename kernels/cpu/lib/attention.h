@@ -53,23 +53,23 @@ struct KeySegment {
   int64_t k_row, k_col, v_row, v_col, begin, end;
 };
 
-inline const float* query_of(const AttentionRun& run, const AttentionTask& task, int64_t r) {
-  const AttentionState& s = *run.state;
-  const int64_t query = task.first + r, head = task.kv_head * s.group + query / s.q_length;
-  return run.q + task.batch * s.q.batch + head * s.q.head + query % s.q_length * s.q.row;
+// The query head and position of query r of a task.
+struct QueryPlace {
+  int64_t head, position;
+};
+
+inline QueryPlace place_of(const AttentionState& s, const AttentionTask& task, int64_t r) {
+  const int64_t query = task.first + r;
+  return {task.kv_head * s.group + query / s.q_length, query % s.q_length};
 }
 
-inline float* result_of(const AttentionRun& run, const AttentionTask& task, int64_t r) {
-  const AttentionState& s = *run.state;
-  const int64_t query = task.first + r, head = task.kv_head * s.group + query / s.q_length;
-  return run.y + task.batch * s.y.batch + head * s.y.head + query % s.q_length * s.y.row;
+// That of the query after.
+inline QueryPlace next_place(const AttentionState& s, QueryPlace place) {
+  return place.position + 1 < s.q_length ? QueryPlace{place.head, place.position + 1} : QueryPlace{place.head + 1, 0};
 }
 
-// Elements from the start of the mask to the query's row of it.
-inline int64_t mask_offset(const AttentionRun& run, const AttentionTask& task, int64_t r) {
-  const AttentionState& s = *run.state;
-  const int64_t query = task.first + r, head = task.kv_head * s.group + query / s.q_length;
-  return task.batch * s.mask.batch + head * s.mask.head + query % s.q_length * s.mask.row;
+inline int64_t offset_of(const HeadStrides& strides, int64_t batch, QueryPlace place) {
+  return batch * strides.batch + place.head * strides.head + place.position * strides.row;
 }
 
 // The first and last key the query sees as far as position alone decides; none where last < first.
@@ -77,12 +77,12 @@ struct KeyRange {
   int64_t first, last;
 };
 
-inline KeyRange range_of(const AttentionRun& run, const AttentionTask& task, int64_t r) {
+inline KeyRange range_of(const AttentionRun& run, int64_t batch, int64_t position) {
   const AttentionState& s = *run.state;
   KeyRange range = {0, s.total - 1};
-  int64_t position = (task.first + r) % s.q_length + s.past_length;
+  position += s.past_length;
   if (run.lengths != nullptr) {
-    const int64_t length = run.lengths[task.batch];
+    const int64_t length = run.lengths[batch];
     position += length - s.q_length - s.past_length;
     if (length - 1 < range.last) range.last = length - 1;
   }

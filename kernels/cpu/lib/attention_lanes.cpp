@@ -17,10 +17,12 @@ namespace {
 constexpr int kMaxLanes = kTileVectors * kLanes;
 
 struct Block {
-  float* scores;      // [keys][VECTORS · kLanes]
-  const float* query; // [head_size][VECTORS · kLanes]
-  float* output;      // [value_size][VECTORS · kLanes]
-  float* bias;        // [keys], the same for all queries, or null
+  float* scores;       // [keys][VECTORS · kLanes]
+  const float* query;  // [head_size][VECTORS · kLanes]
+  float* output;       // [value_size][VECTORS · kLanes]
+  const float* bias;   // [keys], the same for all queries, or null
+  const float* values; // the first key's
+  int64_t v_row, v_col;
 };
 
 // Rows of scores [begin, begin + ROWS), and the greatest of them.
@@ -44,8 +46,7 @@ void score_rows(const KeySegment& keys, int64_t first, int64_t head_size, const 
 
 // Columns [column, column + ROWS) of the values, all keys of the block. `correction` null: the first block.
 template <int ROWS, int VECTORS>
-void value_rows(const KeySegment& keys, int64_t first, int64_t count, const Block& block, int64_t column,
-                const VecF32* correction) {
+void value_rows(int64_t count, const Block& block, int64_t column, const VecF32* correction) {
   VecF32 acc[ROWS][VECTORS] = {};
   float* output = block.output + column * VECTORS * kLanes;
   if (correction != nullptr) {
@@ -55,8 +56,8 @@ void value_rows(const KeySegment& keys, int64_t first, int64_t count, const Bloc
       for (int v = 0; v < VECTORS; ++v) acc[i][v] = load_lanes(output + (i * VECTORS + v) * kLanes) * correction[v];
     }
   }
-  broadcast_tile<ROWS, VECTORS>(keys.v + (first - keys.begin) * keys.v_row + column * keys.v_col, keys.v_col,
-                                keys.v_row, block.scores, VECTORS * kLanes, count, acc);
+  broadcast_tile<ROWS, VECTORS>(block.values + column * block.v_col, block.v_col, block.v_row, block.scores,
+                                VECTORS * kLanes, count, acc);
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS; ++i) {
 #pragma GCC unroll 8
@@ -92,33 +93,41 @@ void score_block(const KeySegment& keys, int64_t first, int64_t count, int64_t h
 }
 
 template <int VECTORS>
-void value_block(const KeySegment& keys, int64_t first, int64_t count, int64_t value_size, const Block& block,
-                 const VecF32* correction) {
+void value_block(int64_t count, int64_t value_size, const Block& block, const VecF32* correction) {
   in_tiles(value_size, [&](int64_t rows, int64_t row) {
     switch (rows) {
-      case 1: return value_rows<1, VECTORS>(keys, first, count, block, row, correction);
-      case 2: return value_rows<2, VECTORS>(keys, first, count, block, row, correction);
-      case 3: return value_rows<3, VECTORS>(keys, first, count, block, row, correction);
-      case 4: return value_rows<4, VECTORS>(keys, first, count, block, row, correction);
-      case 5: return value_rows<5, VECTORS>(keys, first, count, block, row, correction);
-      default: return value_rows<6, VECTORS>(keys, first, count, block, row, correction);
+      case 1: return value_rows<1, VECTORS>(count, block, row, correction);
+      case 2: return value_rows<2, VECTORS>(count, block, row, correction);
+      case 3: return value_rows<3, VECTORS>(count, block, row, correction);
+      case 4: return value_rows<4, VECTORS>(count, block, row, correction);
+      case 5: return value_rows<5, VECTORS>(count, block, row, correction);
+      default: return value_rows<6, VECTORS>(count, block, row, correction);
     }
   });
 }
 
 // Qᵀ · scale; lanes without a query are 0.
 template <int VECTORS>
-void pack_queries(const AttentionRun& run, const AttentionTask& task, float* packed) {
+void pack_queries(const AttentionRun& run, const AttentionTask& task, const QueryPlace* places, float* packed) {
   const AttentionState& s = *run.state;
   for (int v = 0; v < VECTORS; ++v) {
+    const float* queries[kLanes];
+    for (int i = 0; i < kLanes; ++i) queries[i] = run.q + offset_of(s.q, task.batch, places[v * kLanes + i]);
     for (int64_t c = 0; c < s.head_size; c += kLanes) {
       const int64_t columns = s.head_size - c < kLanes ? s.head_size - c : kLanes;
       VecF32 rows[kLanes];
+      if (columns == kLanes && s.q.col == 1 && (v + 1) * kLanes <= task.count) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) rows[i] = load_lanes(queries[i] + c) * s.scale;
+        transpose_lanes(rows);
+#pragma GCC unroll 16
+        for (int j = 0; j < kLanes; ++j) store_lanes(packed + ((c + j) * VECTORS + v) * kLanes, rows[j]);
+        continue;
+      }
       for (int i = 0; i < kLanes; ++i) {
-        const int64_t r = v * kLanes + i;
         rows[i] = VecF32{};
-        if (r >= task.count) continue;
-        const float* query = query_of(run, task, r) + c * s.q.col;
+        if (v * kLanes + i >= task.count) continue;
+        const float* query = queries[i] + c * s.q.col;
         if (s.q.col == 1) {
           rows[i] = (columns == kLanes ? load_lanes(query) : load_part(query, columns)) * s.scale;
         } else {
@@ -133,22 +142,31 @@ void pack_queries(const AttentionRun& run, const AttentionTask& task, float* pac
 
 // Y = Oᵀ / l; 0 for a query that saw no key.
 template <int VECTORS>
-void write_results(const AttentionRun& run, const AttentionTask& task, const float* output, const VecF32* sums) {
+void write_results(const AttentionRun& run, const AttentionTask& task, const QueryPlace* places, const float* output,
+                   const VecF32* sums) {
   const AttentionState& s = *run.state;
   for (int v = 0; v < VECTORS; ++v) {
+    float* results[kLanes];
+    for (int i = 0; i < kLanes; ++i) results[i] = run.y + offset_of(s.y, task.batch, places[v * kLanes + i]);
     const VecF32 factor = 1.0f / (sums[v] == 0.0f ? splat(1.0f) : sums[v]);
     for (int64_t c = 0; c < s.value_size; c += kLanes) {
       const int64_t columns = s.value_size - c < kLanes ? s.value_size - c : kLanes;
       VecF32 rows[kLanes];
+      if (columns == kLanes && (v + 1) * kLanes <= task.count) {
+#pragma GCC unroll 16
+        for (int j = 0; j < kLanes; ++j) rows[j] = load_lanes(output + ((c + j) * VECTORS + v) * kLanes) * factor;
+        transpose_lanes(rows);
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) store_lanes(results[i] + c, rows[i]);
+        continue;
+      }
       for (int j = 0; j < kLanes; ++j) {
         rows[j] = j < columns ? load_lanes(output + ((c + j) * VECTORS + v) * kLanes) * factor : VecF32{};
       }
       transpose_lanes(rows);
       for (int i = 0; i < kLanes; ++i) {
-        const int64_t r = v * kLanes + i;
-        if (r >= task.count) break;
-        float* y = result_of(run, task, r) + c;
-        columns == kLanes ? store_lanes(y, rows[i]) : store_part(y, rows[i], columns);
+        if (v * kLanes + i >= task.count) break;
+        columns == kLanes ? store_lanes(results[i] + c, rows[i]) : store_part(results[i] + c, rows[i], columns);
       }
     }
   }
@@ -169,7 +187,8 @@ void read_mask(const AttentionRun& run, int64_t offset, int64_t first, int64_t c
 
 // scores += mask, each query its own row of it: squares of kLanes queries and keys, transposed in registers.
 template <int VECTORS>
-void add_mask(const AttentionRun& run, const AttentionTask& task, int64_t first, int64_t count, float* scores) {
+void add_mask(const AttentionRun& run, const AttentionTask& task, const QueryPlace* places, int64_t first,
+              int64_t count, float* scores) {
   const AttentionState& s = *run.state;
   for (int v = 0; v < VECTORS; ++v) {
     for (int64_t key = 0; key < count; key += kLanes) {
@@ -179,7 +198,7 @@ void add_mask(const AttentionRun& run, const AttentionTask& task, int64_t first,
         const int64_t r = v * kLanes + i;
         rows[i] = VecF32{};
         if (r >= task.count) continue;
-        const int64_t offset = mask_offset(run, task, r);
+        const int64_t offset = offset_of(s.mask, task.batch, places[r]);
         if (s.mask_kind == kFloatMask && s.mask.col == 1) {
           const float* mask = static_cast<const float*>(run.mask) + offset + first + key;
           rows[i] = keys == kLanes ? load_lanes(mask) : load_part(mask, keys);
@@ -198,6 +217,28 @@ void add_mask(const AttentionRun& run, const AttentionTask& task, int64_t first,
   }
 }
 
+// Rows that far apart share so few sets of the L1 cache that a block of them does not fit.
+bool collides(int64_t row) { return row % 256 == 0; }
+
+// Floats between rows of packed values: an odd number of cache lines.
+int64_t packed_row(int64_t value_size) { return ((value_size + 15) / 16 | 1) * 16; }
+
+// The block's values as rows that lie well in the cache.
+void pack_values(const AttentionState& s, int64_t count, Block* block, float* packed) {
+  const int64_t row = packed_row(s.value_size);
+  for (int64_t key = 0; key < count; ++key) {
+    const float* from = block->values + key * block->v_row;
+    if (block->v_col == 1) {
+      memcpy(packed + key * row, from, static_cast<size_t>(s.value_size) * 4);
+    } else {
+      for (int64_t c = 0; c < s.value_size; ++c) packed[key * row + c] = from[c * block->v_col];
+    }
+  }
+  block->values = packed;
+  block->v_row = row;
+  block->v_col = 1;
+}
+
 void cap_scores(float* scores, int64_t count, float cap) {
   for (int64_t i = 0; i < count; i += kLanes) {
     store_lanes(scores + i, vmath::tanh(load_lanes(scores + i) / cap) * cap);
@@ -209,15 +250,19 @@ void run_lanes(const AttentionRun& run, const AttentionTask& task, float* worksp
   const AttentionState& s = *run.state;
   constexpr int64_t lanes = VECTORS * kLanes;
   float *query = workspace, *output = query + s.head_size * lanes, *scores = output + s.value_size * lanes;
-  Block block = {scores, query, output, nullptr};
-  float* const bias = scores + s.key_block * lanes;
-  pack_queries<VECTORS>(run, task, query);
+  float *bias = scores + s.key_block * lanes, *values = bias + s.key_block;
+  Block block = {scores, query, output, nullptr, nullptr, 0, 0};
+  QueryPlace places[lanes];  // lanes without a query see what the last one sees
+  places[0] = place_of(s, task, 0);
+  for (int64_t r = 1; r < lanes; ++r) places[r] = r < task.count ? next_place(s, places[r - 1]) : places[r - 1];
+  pack_queries<VECTORS>(run, task, places, query);
 
   // Which keys all lanes see, and which any does.
-  VecI32 low[VECTORS], high[VECTORS];
-  KeyRange any = {s.total, -1}, all = {0, s.total - 1};
-  for (int64_t r = 0; r < lanes; ++r) {
-    const KeyRange range = range_of(run, task, r < task.count ? r : task.count - 1);
+  VecI32 low[VECTORS] = {}, high[VECTORS] = {};
+  KeyRange any = range_of(run, task.batch, places[0].position), all = any;
+  const bool by_position = s.causal || s.left_window >= 0 || s.right_window >= 0;
+  for (int64_t r = 0; by_position && r < lanes; ++r) {
+    const KeyRange range = range_of(run, task.batch, places[r].position);
     low[r / kLanes][r % kLanes] = static_cast<int32_t>(range.first);
     high[r / kLanes][r % kLanes] = static_cast<int32_t>(range.last);
     if (range.first < any.first) any.first = range.first;
@@ -225,10 +270,8 @@ void run_lanes(const AttentionRun& run, const AttentionTask& task, float* worksp
     if (range.first > all.first) all.first = range.first;
     if (range.last < all.last) all.last = range.last;
   }
-  bool same_mask = true;
-  for (int64_t r = 1; s.mask_kind != kNoMask && same_mask && r < task.count; ++r) {
-    same_mask = mask_offset(run, task, r) == mask_offset(run, task, 0);
-  }
+  const bool same_mask =
+      s.mask.row == 0 && (s.mask.head == 0 || places[0].head == places[task.count - 1].head);
 
   VecF32 maximum[VECTORS], sums[VECTORS] = {};
   for (int v = 0; v < VECTORS; ++v) maximum[v] = splat(-__builtin_inff());
@@ -247,30 +290,34 @@ void run_lanes(const AttentionRun& run, const AttentionTask& task, float* worksp
       const bool later = bounded || s.softcap > 0 || (s.mask_kind != kNoMask && !same_mask);
       block.bias = nullptr;
       if (s.mask_kind != kNoMask && same_mask && s.softcap == 0) {
-        read_mask(run, mask_offset(run, task, 0), first, count, bias);
+        read_mask(run, offset_of(s.mask, task.batch, places[0]), first, count, bias);
         block.bias = bias;
       }
       score_block<VECTORS>(keys, first, count, s.head_size, block, greatest);
       if (later) {
         if (s.softcap > 0) cap_scores(scores, count * lanes, s.softcap);
-        if (s.mask_kind != kNoMask && block.bias == nullptr) add_mask<VECTORS>(run, task, first, count, scores);
+        if (s.mask_kind != kNoMask && block.bias == nullptr) add_mask<VECTORS>(run, task, places, first, count, scores);
         for (int v = 0; v < VECTORS; ++v) greatest[v] = splat(-__builtin_inff());
         for (int64_t key = 0; key < count; ++key) {
           const int32_t at = static_cast<int32_t>(first + key);
           for (int v = 0; v < VECTORS; ++v) {
             float* score = scores + key * lanes + v * kLanes;
-            const VecF32 seen = (low[v] <= at) & (high[v] >= at) ? load_lanes(score) : splat(-__builtin_inff());
-            store_lanes(score, seen);
+            VecF32 seen = load_lanes(score);
+            if (bounded) {
+              seen = (low[v] <= at) & (high[v] >= at) ? seen : splat(-__builtin_inff());
+              store_lanes(score, seen);
+            }
             greatest[v] = max_lanes(seen, greatest[v]);
           }
         }
       }
+      const SoftmaxExp exponential;
       VecF32 correction[VECTORS], shift[VECTORS];
       for (int v = 0; v < VECTORS; ++v) {
         const VecF32 next = max_lanes(greatest[v], maximum[v]);
         // Nothing but −∞ so far: any finite number in place of the maximum gives zeros.
         shift[v] = next == -__builtin_inff() ? VecF32{} : next;
-        correction[v] = exp_of_nonpositive(maximum[v] - shift[v]);
+        correction[v] = exponential(maximum[v] - shift[v]);
         maximum[v] = next;
         sums[v] *= correction[v];
       }
@@ -278,12 +325,16 @@ void run_lanes(const AttentionRun& run, const AttentionTask& task, float* worksp
 #pragma GCC unroll 8
         for (int v = 0; v < VECTORS; ++v) {
           float* score = scores + key * lanes + v * kLanes;
-          const VecF32 p = exp_of_nonpositive(load_lanes(score) - shift[v]);
+          const VecF32 p = exponential(load_lanes(score) - shift[v]);
           store_lanes(score, p);
           sums[v] += p;
         }
       }
-      value_block<VECTORS>(keys, first, count, s.value_size, block, started ? correction : nullptr);
+      block.values = keys.v + (first - keys.begin) * keys.v_row;
+      block.v_row = keys.v_row;
+      block.v_col = keys.v_col;
+      if (collides(keys.v_row) || keys.v_col != 1) pack_values(s, count, &block, values);
+      value_block<VECTORS>(count, s.value_size, block, started ? correction : nullptr);
       started = true;
       first += count;
     }
@@ -291,13 +342,14 @@ void run_lanes(const AttentionRun& run, const AttentionTask& task, float* worksp
   if (!started) {
     for (int64_t i = 0; i < s.value_size * lanes; ++i) output[i] = 0.0f;
   }
-  write_results<VECTORS>(run, task, output, sums);
+  write_results<VECTORS>(run, task, places, output, sums);
 }
 
 }  // namespace
 
 int64_t attention_lanes_floats(const AttentionState& state) {
-  return (state.head_size + state.value_size + state.key_block) * kMaxLanes + state.key_block;
+  return (state.head_size + state.value_size + state.key_block) * kMaxLanes +
+         state.key_block * (1 + packed_row(state.value_size));
 }
 
 void attention_lanes(const AttentionRun& run, const AttentionTask& task, int vectors, float* workspace) {

@@ -81,10 +81,11 @@ float exponentials(float* scores, int64_t begin, int64_t end) {
   }
   const float maximum = greatest_lane(greatest);
   const float shift = maximum == -__builtin_inff() ? 0.0f : maximum;
+  const SoftmaxExp exponential;
   VecF32 sum = {};
   for (int64_t i = begin; i < end; i += kLanes) {
     const int64_t left = end - i < kLanes ? end - i : kLanes;
-    const VecF32 p = keep_lanes(exp_of_nonpositive(load_part(scores + i, left) - shift), left, 0.0f);
+    const VecF32 p = keep_lanes(exponential(load_part(scores + i, left) - shift), left, 0.0f);
     store_part(scores + i, p, left);
     sum += p;
   }
@@ -107,19 +108,18 @@ void add_mask(const AttentionRun& run, int64_t offset, int64_t begin, int64_t en
 void one_query(const AttentionRun& run, const AttentionTask& task, int64_t r, float* workspace) {
   const AttentionState& s = *run.state;
   float *query = workspace, *y = query + round_up(s.head_size), *scores = y + round_up(s.value_size);
-  const float* from = query_of(run, task, r);
+  const QueryPlace place = place_of(s, task, r);
+  const float* from = run.q + offset_of(s.q, task.batch, place);
   for (int64_t c = 0; c < s.head_size; ++c) query[c] = from[c * s.q.col] * s.scale;
   for (int64_t c = s.head_size; c < round_up(s.head_size); ++c) query[c] = 0.0f;
 
-  const KeyRange range = range_of(run, task, r);
+  const KeyRange range = range_of(run, task.batch, place.position);
   const int64_t first = range.first < s.total ? range.first : s.total;
   const int64_t end = range.last + 1 > first ? range.last + 1 : first;
   const bool whole = run.scores != nullptr;
   const int64_t score_first = whole ? 0 : first, score_end = whole ? s.total : end;
-  const int64_t head = task.kv_head * s.group + (task.first + r) / s.q_length;
-  float* wanted = whole ? run.scores + ((task.batch * s.q_heads + head) * s.q_length + (task.first + r) % s.q_length) *
-                                           s.total
-                        : nullptr;
+  const int64_t score_row = (task.batch * s.q_heads + place.head) * s.q_length + place.position;
+  float* wanted = whole ? run.scores + score_row * s.total : nullptr;
   const auto copy_scores = [&](int mode) {
     if (wanted != nullptr && s.scores_mode == mode) memcpy(wanted, scores, static_cast<size_t>(s.total) * 4);
   };
@@ -145,7 +145,7 @@ void one_query(const AttentionRun& run, const AttentionTask& task, int64_t r, fl
   for (int64_t i = score_first; i < score_end; ++i) {
     if (i < first || i >= end) scores[i] = -__builtin_inff();
   }
-  add_mask(run, mask_offset(run, task, r), first, end, scores);
+  add_mask(run, offset_of(s.mask, task.batch, place), first, end, scores);
   copy_scores(2);
   const float sum = exponentials(scores, first, end), factor = 1.0f / (sum == 0.0f ? 1.0f : sum);
   if (wanted != nullptr && s.scores_mode == 3) {
@@ -155,7 +155,7 @@ void one_query(const AttentionRun& run, const AttentionTask& task, int64_t r, fl
   in_segments(first, end, [&](const KeySegment& keys, int64_t begin, int64_t stop) {
     add_values(keys, begin, stop, scores, s.value_size, y);
   });
-  float* to = result_of(run, task, r);
+  float* to = run.y + offset_of(s.y, task.batch, place);
   for (int64_t c = 0; c < s.value_size; ++c) to[c] = y[c] * factor;
 }
 

@@ -97,29 +97,53 @@ inline __attribute__((always_inline)) float greatest_lane(VecF32 v) {
   return v[0];
 }
 
-// One stage of the transpose: swaps the off-diagonal blocks of `distance` in each pair of rows.
-template <int distance>
-inline __attribute__((always_inline)) void transpose_stage(VecF32* rows) {
-  VecI32 low, high;
-  for (int i = 0; i < kLanes; ++i) {
-    low[i] = (i & distance) == 0 ? i : kLanes + (i ^ distance);
-    high[i] = (i & distance) == 0 ? (i | distance) : kLanes + i;
-  }
+// Lane i of the result is lane of(i) of a and b, one after the other. The indices are constants once inlined, so that
+// the compiler sees unpack and lane-block instructions.
+template <class Of>
+inline __attribute__((always_inline)) VecF32 pick(VecF32 a, VecF32 b, Of of) {
+  VecI32 index;
 #pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) {
-    if ((i & distance) != 0) continue;
-    const VecF32 a = rows[i], b = rows[i + distance];
-    rows[i] = __builtin_shuffle(a, b, low);
-    rows[i + distance] = __builtin_shuffle(a, b, high);
-  }
+  for (int i = 0; i < kLanes; ++i) index[i] = of(i);
+  return __builtin_shuffle(a, b, index);
 }
 
-// rows[i][j] ↔ rows[j][i], in registers.
+// rows[i][j] ↔ rows[j][i], in registers: squares of four lanes by interleaving, then blocks of four lanes.
 inline __attribute__((always_inline)) void transpose_lanes(VecF32* rows) {
-  if constexpr (kLanes >= 16) transpose_stage<8>(rows);
-  if constexpr (kLanes >= 8) transpose_stage<4>(rows);
-  transpose_stage<2>(rows);
-  transpose_stage<1>(rows);
+  const auto low = [](int i) { return (i & ~3) + (i & 1) * kLanes + (i >> 1 & 1); };
+  const auto high = [](int i) { return (i & ~3) + (i & 1) * kLanes + (i >> 1 & 1) + 2; };
+  const auto low_pair = [](int i) { return (i & ~3) + (i >> 1 & 1) * kLanes + (i & 1); };
+  const auto high_pair = [](int i) { return (i & ~3) + (i >> 1 & 1) * kLanes + (i & 1) + 2; };
+#pragma GCC unroll 4
+  for (int g = 0; g < kLanes; g += 4) {
+    const VecF32 a = pick(rows[g], rows[g + 1], low), b = pick(rows[g], rows[g + 1], high),
+                 c = pick(rows[g + 2], rows[g + 3], low), d = pick(rows[g + 2], rows[g + 3], high);
+    rows[g] = pick(a, c, low_pair);
+    rows[g + 1] = pick(a, c, high_pair);
+    rows[g + 2] = pick(b, d, low_pair);
+    rows[g + 3] = pick(b, d, high_pair);
+  }
+  if constexpr (kLanes == 8) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const VecF32 a = rows[j], b = rows[4 + j];
+      rows[j] = pick(a, b, [](int i) { return i < 4 ? i : i + 4; });
+      rows[4 + j] = pick(a, b, [](int i) { return i < 4 ? i + 4 : i + 8; });
+    }
+  }
+  if constexpr (kLanes == 16) {
+    // Blocks 0 and 2, or 1 and 3, of a, then of b.
+    const auto even = [](int i) { return (i >> 2 & 1) * 8 + (i >> 3) * kLanes + (i & 3); };
+    const auto odd = [](int i) { return (i >> 2 & 1) * 8 + 4 + (i >> 3) * kLanes + (i & 3); };
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const VecF32 a = pick(rows[j], rows[4 + j], even), b = pick(rows[j], rows[4 + j], odd),
+                   c = pick(rows[8 + j], rows[12 + j], even), d = pick(rows[8 + j], rows[12 + j], odd);
+      rows[j] = pick(a, c, even);
+      rows[4 + j] = pick(b, d, even);
+      rows[8 + j] = pick(a, c, odd);
+      rows[12 + j] = pick(b, d, odd);
+    }
+  }
 }
 
 }  // namespace GK_LEVEL

@@ -13,7 +13,7 @@ namespace {
 
 // Fewer queries than this are faster one by one than in lanes.
 constexpr int64_t kFewQueries = kLanes / 2;
-constexpr int64_t kKeyBlock = 128;
+constexpr int64_t kKeyBlock = 64;
 
 bool is_output(const gk_call* call, int index) { return index < call->output_count && call->outputs[index].ndim >= 0; }
 

@@ -109,7 +109,6 @@ struct Run {
   float *y, *total, *mean, *inverse;
 };
 
-// Calls body(vector, lanes) … over [0, cols): whole vectors, then one part.
 inline __attribute__((always_inline)) float sum_row(const float* row, int64_t cols) {
   VecF32 sums[4] = {};
   int64_t c = 0;
@@ -142,15 +141,28 @@ inline __attribute__((always_inline)) float sum_squares(const float* row, int64_
   return sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-// to = x + a + b where those are given.
-inline void add_row(const float* x, const float* a, const float* b, float* to, int64_t cols) {
-  for (int64_t c = 0; c < cols; c += kLanes) {
-    const int64_t left = cols - c;
-    VecF32 v = left >= kLanes ? load_lanes(x + c) : load_part(x + c, left);
-    if (a != nullptr) v += left >= kLanes ? load_lanes(a + c) : load_part(a + c, left);
-    if (b != nullptr) v += left >= kLanes ? load_lanes(b + c) : load_part(b + c, left);
-    left >= kLanes ? store_lanes(to + c, v) : store_part(to + c, v, left);
+// to = x + a + b where those are given; gives the sum of it.
+inline float add_row(const float* x, const float* a, const float* b, float* to, int64_t cols) {
+  VecF32 sums[2] = {};
+  int64_t c = 0;
+  for (; c + 2 * kLanes <= cols; c += 2 * kLanes) {
+    for (int i = 0; i < 2; ++i) {
+      VecF32 v = load_lanes(x + c + i * kLanes);
+      if (a != nullptr) v += load_lanes(a + c + i * kLanes);
+      if (b != nullptr) v += load_lanes(b + c + i * kLanes);
+      store_lanes(to + c + i * kLanes, v);
+      sums[i] += v;
+    }
   }
+  for (; c < cols; c += kLanes) {
+    const int64_t count = cols - c < kLanes ? cols - c : kLanes;
+    VecF32 v = load_part(x + c, count);
+    if (a != nullptr) v += load_part(a + c, count);
+    if (b != nullptr) v += load_part(b + c, count);
+    store_part(to + c, v, count);
+    sums[0] += v;
+  }
+  return sum_lanes(sums[0] + sums[1]);
 }
 
 // to = (row − mean) · inverse · scale + shift.
@@ -181,17 +193,22 @@ void rows_body(void* context, int64_t begin, int64_t end, int32_t) {
   for (int64_t r = begin; r < end; ++r) {
     const float* operands[kOperands];
     for (int i = 0; i < kOperands; ++i) {
-      operands[i] = run.operands[i] == nullptr ? nullptr : run.operands[i] + r % state.operands[i].period * cols;
+      const int64_t period = state.operands[i].period;
+      operands[i] = run.operands[i];
+      if (operands[i] == nullptr || period == 1) continue;
+      operands[i] += (period == state.rows ? r : r % period) * cols;
     }
     const float* row = run.x + r * cols;
     float* y = run.y + r * cols;
+    float sum = 0;
     if (added || run.total != nullptr) {
       float* total = run.total != nullptr ? run.total + r * cols : y;
-      add_row(row, operands[0], operands[1], total, cols);
+      sum = add_row(row, operands[0], operands[1], total, cols);
       row = total;
+    } else if (!state.rms) {
+      sum = sum_row(row, cols);
     }
-    const float count = static_cast<float>(cols);
-    const float mean = state.rms ? 0.0f : sum_row(row, cols) / count;
+    const float count = static_cast<float>(cols), mean = state.rms ? 0.0f : sum / count;
     const float inverse = 1.0f / __builtin_sqrtf(sum_squares(row, cols, mean) / count + state.epsilon);
     if (run.mean != nullptr) run.mean[r] = mean;
     if (run.inverse != nullptr) run.inverse[r] = inverse;

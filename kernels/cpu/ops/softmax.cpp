@@ -53,10 +53,11 @@ void row_softmax(const float* x, float* y, int64_t n, bool log) {
     greatest[0] = max_lanes(v, greatest[0]);
   }
   const float maximum = greatest_lane(max_lanes(greatest[0], greatest[1]));
+  const SoftmaxExp exponential;
   VecF32 sums[2] = {};
   for (i = 0; i + 2 * kLanes <= n; i += 2 * kLanes) {
-    const VecF32 a = exp_of_nonpositive(load_lanes(x + i) - maximum);
-    const VecF32 b = exp_of_nonpositive(load_lanes(x + i + kLanes) - maximum);
+    const VecF32 a = exponential(load_lanes(x + i) - maximum);
+    const VecF32 b = exponential(load_lanes(x + i + kLanes) - maximum);
     sums[0] += a;
     sums[1] += b;
     if (log) continue;
@@ -65,7 +66,7 @@ void row_softmax(const float* x, float* y, int64_t n, bool log) {
   }
   for (; i < n; i += kLanes) {
     const int64_t left = n - i < kLanes ? n - i : kLanes;
-    const VecF32 e = keep_lanes(exp_of_nonpositive(load_part(x + i, left) - maximum), left, 0.0f);
+    const VecF32 e = keep_lanes(exponential(load_part(x + i, left) - maximum), left, 0.0f);
     sums[0] += e;
     if (!log) store_part(y + i, e, left);
   }
@@ -87,9 +88,10 @@ void rows_body(void* context, int64_t begin, int64_t end, int32_t) {
 void column_softmax(const float* x, float* y, int64_t n, int64_t inner, int64_t lanes, bool log) {
   VecF32 greatest = splat(-__builtin_inff());
   for (int64_t i = 0; i < n; ++i) greatest = max_lanes(load_part(x + i * inner, lanes), greatest);
+  const SoftmaxExp exponential;
   VecF32 sum = {};
   for (int64_t i = 0; i < n; ++i) {
-    const VecF32 e = exp_of_nonpositive(load_part(x + i * inner, lanes) - greatest);
+    const VecF32 e = exponential(load_part(x + i * inner, lanes) - greatest);
     sum += e;
     if (!log) store_part(y + i * inner, e, lanes);
   }
