@@ -446,6 +446,7 @@ void winograd() {
   }
   Case({.x = {3, 9, 8, 16}, .w = {33, 16, 3, 3}, .pads = {0, 2, 1, 0}}).check();
   Case({.x = {1, 40, 33, 17}, .w = {18, 17, 3, 3}, .bias = false}).check();
+  Case({.x = {1, 8, 8, 48}, .w = {96, 48, 3, 3}, .pads = {1, 1, 1, 1}}).check();  // threads share the filters
   Case({.x = {1, 31, 16}, .w = {18, 16, 3}, .pads = {1, 1}}).check();
   const Conv conv = {.x = {2, 7, 9, 16}, .w = {37, 16, 3, 3}, .pads = {1, 1, 1, 1}};
   Case(conv, {.program = {k_relu, kFloat, 1, 0, -1, -1}, .result = 1}, [](double x, const std::vector<double>&) {

@@ -11,7 +11,12 @@ namespace {
 
 // Transformed inputs of a task: a part of the second-level cache, which weights and products share.
 constexpr int64_t kInputFloats = 96 * 1024;
-constexpr int64_t kMostChannels = 1024;
+// With fewer channels the transforms outweigh the products.
+constexpr int64_t kLeastChannels = 16, kMostChannels = 1024;
+// What a machine multiplies and adds in the time that it reads a byte of memory.
+constexpr double kFlopsPerByte = 15.0;
+// Transformed weights that threads should rather share than each read all of.
+constexpr int64_t kSharedWeightBytes = 256 * 1024;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t lanes_up(int64_t count) { return ceil_div(count, kLanes) * kLanes; }
@@ -219,8 +224,12 @@ bool winograd_pays(const gk_call*, const ConvShape& s) {
     if (s.kernel[axis] != 3 || s.stride[axis] != 1 || s.dilation[axis] != 1) return false;
   }
   if (s.kernel[0] != 1 || s.in[0] != 1 || s.out[0] != 1 || s.group != 1) return false;
-  const int64_t tiles = s.batch * ceil_div(s.out[1], 2) * ceil_div(s.out[2], 2);
-  return s.channels >= kLanes && s.channels <= kMostChannels && s.filters >= kLanes && tiles >= 2 * kGemmRows;
+  if (s.channels < kLeastChannels || s.channels > kMostChannels || s.filters < kLeastChannels) return false;
+  // Per channel and filter: multiplications and additions saved, against the 28 more bytes of transformed weights, which
+  // come from memory where pixels are few.
+  const double tiles = static_cast<double>(s.batch * ceil_div(s.out[1], 2) * ceil_div(s.out[2], 2));
+  const double direct = 1.1 * 18.0 * static_cast<double>(s.batch * s.pixels()), here = 1.2 * 32.0 * tiles;
+  return direct - here > 28.0 * kFlopsPerByte;
 }
 
 void prepare_winograd(const gk_call* call, const ConvShape& s, WinogradPlan* plan) {
@@ -230,11 +239,17 @@ void prepare_winograd(const gk_call* call, const ConvShape& s, WinogradPlan* pla
   // Tiles of a task: multiples of the rows of a register tile, as many as fit.
   int64_t most = kInputFloats / (kWinogradPositions * lanes_up(s.channels)) / kGemmRows;
   most = kGemmRows * (most < 1 ? 1 : most > 4 ? 4 : most);
-  int64_t blocks = ceil_div(tiles, most);
-  if (blocks < 4 * workers) blocks = ceil_div(blocks, workers) * workers;
-  plan->block_tiles = ceil_div(tiles, blocks < tiles ? blocks : tiles);
   plan->filters_step = kGemmCols * (s.filters <= kGemmCols ? 1 : 2);
-  plan->block_cols = ceil_div(s.filters, plan->filters_step) * plan->filters_step;
+  plan->block_cols = ceil_div(s.filters, kGemmCols) * kGemmCols;
+  int64_t blocks = ceil_div(tiles, most);
+  const int64_t panels = plan->block_cols / kGemmCols;
+  if (tiles < 2 * kGemmRows * workers && panels % workers == 0 && winograd_packed_bytes(s) >= kSharedWeightBytes) {
+    plan->block_cols /= workers;
+    if (plan->filters_step > plan->block_cols) plan->filters_step = plan->block_cols;
+  } else if (blocks < 4 * workers) {
+    blocks = ceil_div(blocks, workers) * workers;
+  }
+  plan->block_tiles = ceil_div(tiles, blocks < tiles ? blocks : tiles);
 }
 
 int64_t winograd_packed_bytes(const ConvShape& s) {
