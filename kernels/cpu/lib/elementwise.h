@@ -16,6 +16,11 @@ struct ElementwiseTask {
   int input_count, output_count;
   Ints program;
   Floats constants;
+  // Where the result is reduced: the shape that inputs broadcast to and which of its dims go; output 0 is what is
+  // left and its memory is not looked at here. Null: outputs have the shape.
+  const int64_t* dims = nullptr;
+  const uint8_t* reduced = nullptr;
+  int rank = 0;
 };
 
 // How an input reaches the instructions, block by block.
@@ -43,8 +48,9 @@ struct ElementwisePlan {
 };
 static_assert(sizeof(ElementwisePlan) <= 1488, "kernels keep it in their state");
 
-// Checks the task and chooses blocks. No data is looked at.
-int prepare_elementwise(const ElementwiseTask& task, ElementwisePlan* plan);
+// Checks the task and chooses blocks. No data is looked at. `reduced`, where it is not null, is filled with which of
+// the plan's dims go.
+int prepare_elementwise(const ElementwiseTask& task, ElementwisePlan* plan, uint8_t* reduced = nullptr);
 
 // On the call's threads.
 int run_elementwise(const gk_call* call, const ElementwiseTask& task, const ElementwisePlan& plan);

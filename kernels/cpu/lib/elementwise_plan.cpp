@@ -90,19 +90,20 @@ void choose_blocks(ElementwisePlan* plan, int64_t bytes) {
 
 }  // namespace
 
-int prepare_elementwise(const ElementwiseTask& task, ElementwisePlan* plan) {
+int prepare_elementwise(const ElementwiseTask& task, ElementwisePlan* plan, uint8_t* reduced) {
   *plan = {};
   if (task.output_count < 1) return GK_INVALID_ARGUMENT;
   if (task.output_count > kMaxOutputs || task.input_count > kMaxInputs) return GK_UNSUPPORTED;
   const gk_tensor& first = *task.outputs[0];
-  if (first.ndim < 0) return GK_INVALID_ARGUMENT;
-  if (first.ndim > kMaxDims) return GK_UNSUPPORTED;
+  const bool reduces = task.reduced != nullptr;
   Walk& walk = plan->walk;
-  walk.rank = first.ndim;
+  walk.rank = reduces ? task.rank : first.ndim;
+  if (walk.rank < 0) return GK_INVALID_ARGUMENT;
+  if (walk.rank > kMaxDims) return GK_UNSUPPORTED;
   walk.count = task.input_count + task.output_count;
   plan->total = 1;
   for (int d = 0; d < walk.rank; ++d) {
-    walk.dims[d] = first.shape[d];
+    walk.dims[d] = reduces ? task.dims[d] : first.shape[d];
     if (walk.dims[d] < 0 || __builtin_mul_overflow(plan->total, walk.dims[d], &plan->total)) return GK_INVALID_ARGUMENT;
   }
   Type types[kMaxInputs] = {}, result_types[kMaxOutputs] = {};
@@ -125,19 +126,26 @@ int prepare_elementwise(const ElementwiseTask& task, ElementwisePlan* plan) {
     const gk_tensor& output = *task.outputs[o];
     const Type type = type_of(output.dtype);
     if (type == kNoType) return GK_UNSUPPORTED;
-    if (output.device.device_type != GK_CPU || output.ndim != first.ndim) return GK_INVALID_ARGUMENT;
+    if (output.device.device_type != GK_CPU) return GK_INVALID_ARGUMENT;
     if (result_types[o] != kNoType && result_types[o] != type) return GK_INVALID_ARGUMENT;
-    for (int d = 0; d < walk.rank; ++d) {
-      if (output.shape[d] != first.shape[d]) return GK_INVALID_ARGUMENT;
+    int64_t* to = strides + (task.input_count + o) * walk.rank;
+    if (reduces) {
+      for (int64_t d = walk.rank - 1, compact = 1; d >= 0; compact *= walk.dims[d--]) to[d] = compact;
+    } else {
+      if (output.ndim != first.ndim) return GK_INVALID_ARGUMENT;
+      for (int d = 0; d < walk.rank; ++d) {
+        if (output.shape[d] != first.shape[d]) return GK_INVALID_ARGUMENT;
+      }
+      broadcast_strides(output, walk.dims, walk.rank, to);
     }
-    broadcast_strides(output, walk.dims, walk.rank, strides + (task.input_count + o) * walk.rank);
     plan->results[o] = static_cast<uint8_t>(results[o]);
     plan->output_type[o] = type;
   }
   if (status = find_whole(task, plan); status != GK_OK) return status;
   if (plan->total == 0) return GK_OK;
 
-  collapse(&walk, strides, nullptr);
+  for (int d = 0; reduces && d < walk.rank; ++d) reduced[d] = task.reduced[d];
+  collapse(&walk, strides, reduces ? reduced : nullptr);
   const int tensors = walk.count * walk.rank;
   if (tensors > static_cast<int>(sizeof(plan->strides) / sizeof(int64_t))) return GK_UNSUPPORTED;
   for (int k = 0; k < tensors; ++k) plan->strides[k] = strides[k];

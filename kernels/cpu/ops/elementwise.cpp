@@ -3,8 +3,10 @@
 // inputs   up to 12, any dtypes and strides, broadcasting to the outputs (numpy's rules)
 // outputs  up to 4, all of the broadcast shape, any strides; output 0 may lie in an input that is as large
 // attributes  program, constants: see cpu/lib/program.h; results: the register of each output
+//          reduce, axes, keepdims: the one float32 result is reduced at once (kinds: see reduce.cpp), only what is left
+//          of it is written
 // bytes moved: every input once, every output once.
-#include "cpu/lib/elementwise.h"
+#include "cpu/lib/elementwise_reduce.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -29,16 +31,24 @@ int task_of(const gk_call* call, ElementwiseTask* task) {
   return GK_OK;
 }
 
+bool reduces(const gk_call* call) { return find_attribute(call, "reduce", GK_ATTRIBUTE_STRING) != nullptr; }
+
 int prepare(const gk_call* call, ElementwisePlan* plan, gk_prepared*) {
-  ElementwiseTask task;
-  const int status = task_of(call, &task);
-  return status != GK_OK ? status : prepare_elementwise(task, plan);
+  ReducedTask task;
+  int status = task_of(call, &task.elementwise);
+  if (status != GK_OK) return status;
+  if (!reduces(call)) return prepare_elementwise(task.elementwise, plan);
+  status = describe_reduced(call, &task);
+  return status != GK_OK ? status : prepare_reduced(task, plan);
 }
 
 int run(const gk_call* call, const ElementwisePlan* plan) {
-  ElementwiseTask task;
-  const int status = task_of(call, &task);
-  return status != GK_OK ? status : run_elementwise(call, task, *plan);
+  ReducedTask task;
+  int status = task_of(call, &task.elementwise);
+  if (status != GK_OK) return status;
+  if (!reduces(call)) return run_elementwise(call, task.elementwise, *plan);
+  status = describe_reduced(call, &task);
+  return status != GK_OK ? status : run_reduced(call, task, *plan);
 }
 
 }  // namespace
