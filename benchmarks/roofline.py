@@ -5,8 +5,8 @@
     python -m benchmarks.roofline --isa avx2 --no-record
 
 Builds ``graphopt_roofline`` (kernels/bench) with CMake, runs it, prints its table and writes
-``results/<date>-<machine>-roofline.json``. A share of 1 means as fast as the arithmetic peak or the copy bandwidth
-of the same process allows, whichever takes longer; see the head of kernels/bench/roofline.cpp.
+``results/<date>-<machine>-roofline.json``. A share of 1 means as fast as the arithmetic peak or the copy
+bandwidth of the same process allows, whichever takes longer; see the head of kernels/bench/roofline.cpp.
 """
 
 from __future__ import annotations
