@@ -37,7 +37,8 @@ def build(name: str, *options: str) -> Path:
 
 def ctest(folder: Path) -> str:
     """Run the C++ tests; their output. A failure shows it."""
-    return run(tool("ctest"), "--test-dir", str(folder), "--output-on-failure", "--timeout", "120")
+    options = ("--output-on-failure", "--timeout", "300", "--parallel", "2")
+    return run(tool("ctest"), "--test-dir", str(folder), *options)
 
 
 def run(*command: str) -> str:
