@@ -62,7 +62,9 @@ class NativeBackend:
             raise RegionRefused(
                 f"node '{name}' ({error.node.op_type}): {error.reason}", reasons={name: error.reason}
             ) from error
-        return Blob(self.name, write_plan(program, options.weights, isa=_held_to(options.target)))
+        data = write_plan(program, options.weights, isa=_held_to(options.target))
+        # Not needed to run it: `explain` says from it what became one step.
+        return Blob(self.name, data, {"fused": program.fused()})
 
 
 BACKEND = NativeBackend()

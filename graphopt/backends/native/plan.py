@@ -59,6 +59,7 @@ class Step:
         results: of an ``elementwise`` step, one expression per output; its operands are the inputs.
         epilogue: what an anchor does to its result, an expression over ``RESULT`` and further operands.
             These stand behind the anchor's own inputs once the plan is written.
+        also: names of further nodes it computes.
     """
 
     name: str
@@ -69,6 +70,11 @@ class Step:
     programs: list[Program] = field(default_factory=list)
     results: list[Expression] = field(default_factory=list)
     epilogue: Expression | None = None
+    also: list[str] = field(default_factory=list)
+
+    def take(self, other: Step) -> None:
+        """Remember that this step computes what ``other`` did."""
+        self.also += [name for name in (other.name, *other.also) if name not in (self.name, *self.also)]
 
     def reads(self) -> list[Value]:
         """Every value it takes, once each: inputs, operands of its epilogue, what its branches capture."""
@@ -111,6 +117,10 @@ class Program:
             yield step
             for program in step.programs:
                 yield from program.all_steps()
+
+    def fused(self) -> dict[str, list[str]]:
+        """For each step of more than one node its name, and the names of the others."""
+        return {step.name: step.also for step in self.all_steps() if step.also}
 
     def use_counts(self) -> dict[Value, int]:
         """How many steps read each value; a result of the program counts as one more."""

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from graphopt.backends.native.fuse.elementwise import fuse_elementwise
 from graphopt.backends.native.fuse.epilogue import fuse_epilogues
+from graphopt.backends.native.fuse.reduction import fuse_reductions
 from graphopt.backends.native.fuse.scalars import inline_scalars
 from graphopt.backends.native.fuse.transposes import merge_transposes
 from graphopt.backends.native.fuse.unused import drop_unused
@@ -35,6 +36,7 @@ def compile_region(region: ir.Model) -> Program:
     fuse_elementwise(program)
     hoist_elementwise(program)
     fuse_epilogues(program)
+    fuse_reductions(program)
     return program
 
 

@@ -121,3 +121,30 @@ def test_the_branches_of_an_if_are_fused_too() -> None:
 def test_steps_nobody_reads_are_dropped() -> None:
     plan = plan_of("unused (float[4] x) => (float[4] y) { a = Exp (x)  b = Softmax (x)  y = Neg (a) }")
     assert ops(plan) == {"elementwise": 1}
+
+
+def test_a_reduction_takes_the_elementwise_step_along() -> None:
+    plan = plan_of(
+        """reduced (float[4,8] x, float[8] s) => (float[4] y) {
+             axis = Constant <value_ints = [1]> ()
+             a = Mul (x, s)  b = Exp (a)  y = ReduceMean <keepdims = 0> (b, axis) }"""
+    )
+    step = only(plan, "elementwise")
+    assert ops(plan) == {"elementwise": 1}
+    assert step.attributes == {"reduce": "mean", "axes": (1,), "keepdims": 0}
+    assert step.writes()[0].name == "y"
+
+
+def test_what_is_read_besides_being_reduced_is_written() -> None:
+    plan = plan_of(
+        """both (float[4,8] x) => (float[4,8] y, float[1,1] z) { y = Exp (x)  z = ReduceSum (y) }"""
+    )
+    assert ops(plan) == {"elementwise": 1, "reduce": 1}
+
+
+def test_a_step_remembers_the_nodes_it_computes() -> None:
+    plan = plan_of(
+        """named (float[2,4] x, float[4,5] w) => (float[2,5] y) {
+             a = MatMul (x, w)  b = Sigmoid (a)  c = Mul (a, b)  y = Relu (c) }"""
+    )
+    assert plan.fused() == {"MatMul_0": ["Relu_3", "Mul_2", "Sigmoid_1"]}

@@ -39,6 +39,7 @@ def _merge_one(step: Step, makers: dict[Value, Step], uses: dict[Value, int], go
         for read in set(step.reads()) & set(maker.reads()):
             uses[read] -= 1  # both read it before
         step.results, step.inputs = merged, [*operands(merged)]
+        step.take(maker)
         gone.add(maker)
         return True
     return False

@@ -33,6 +33,7 @@ def fuse_epilogues(program: Program) -> None:
         value = anchor.writes()[0]
         anchor.epilogue = _over_result(step.results[0], value)
         anchor.outputs = list(step.outputs)
+        anchor.take(step)
         makers[step.writes()[0]] = anchor
         instead[anchor], instead[step] = None, anchor
         position[anchor] = position[step]
