@@ -211,12 +211,18 @@ void transpose_block(const char* from, int64_t from_stride, char* to, int64_t to
       constexpr int kSmaller = kBytes * N > 16 && kBytes < 16 ? N / 2 : 1;
       return transpose_block<kBytes, kSmaller>(from, from_stride, to, to_stride, rows, columns);
     }
-    for (int64_t r = 0; r < rows; r += N) {
-      const int64_t k = r < rows - N ? r : rows - N;
+    // All tiles of a source line before the next columns: where rows of the source are powers of two apart, their lines
+    // push each other out of the cache.
+    constexpr int kLine = 64 / kBytes > N ? 64 / kBytes : N;
+    for (int64_t line = 0; line < rows; line += kLine) {
+      const int64_t line_end = line + kLine < rows ? line + kLine : rows;
       for (int64_t c = 0; c < columns; c += N) {
         const int64_t j = c < columns - N ? c : columns - N;
-        transpose_tile<kBytes, N>(from + j * from_stride + k * kBytes, from_stride, to + k * to_stride + j * kBytes,
-                                  to_stride);
+        for (int64_t r = line; r < line_end; r += N) {
+          const int64_t k = r < rows - N ? r : rows - N;
+          transpose_tile<kBytes, N>(from + j * from_stride + k * kBytes, from_stride, to + k * to_stride + j * kBytes,
+                                    to_stride);
+        }
       }
     }
   }
