@@ -63,8 +63,8 @@ double loop_of(int threads, double pause) {
     least = std::min(least, taken);
     sum += taken;
   }
-  std::printf("parallel loop, %d threads, %4.0f us after the last: %8.0f ns least, %8.0f ns mean\n", threads, pause / 1e3,
-              least, sum / kSamples);
+  std::printf("parallel loop, %d threads, %4.0f us after the last: %8.0f ns least, %8.0f ns mean\n", threads,
+              pause / 1e3, least, sum / kSamples);
   return least;
 }
 

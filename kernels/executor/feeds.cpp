@@ -24,7 +24,8 @@ std::string given(const gk_tensor& tensor) {
   Dims dims;
   dims.rank = tensor.ndim <= kMaxRank ? tensor.ndim : kMaxRank;
   for (int i = 0; i < dims.rank; ++i) dims[i] = tensor.shape[i];
-  return dtype_name(tensor.dtype) + (tensor.ndim <= kMaxRank ? text_of(dims) : " of rank " + std::to_string(tensor.ndim));
+  std::string text = dtype_name(tensor.dtype);
+  return text += tensor.ndim <= kMaxRank ? text_of(dims) : std::string(" of rank ").append(std::to_string(tensor.ndim));
 }
 
 bool fits(const PlanValue& value, const gk_tensor& tensor, std::vector<int64_t>* sizes) {

@@ -61,7 +61,8 @@ Dims dims_of(const int64_t* numbers, int rank) {
 void check_tensor(const std::string& what, const gk_tensor& tensor, bool needs_data) {
   if (tensor.device.device_type != GK_CPU) refuse(what + " is not in the CPU's memory");
   if (tensor.ndim < 0 || tensor.ndim > kMaxRank) {
-    refuse(what + " has " + std::to_string(tensor.ndim) + " dims; at most " + std::to_string(kMaxRank) + " are possible");
+    refuse(what + " has " + std::to_string(tensor.ndim) + " dims; at most " + std::to_string(kMaxRank) +
+           " are possible");
   }
   if (tensor.ndim > 0 && tensor.shape == nullptr) refuse(what + " has no shape");
   const int64_t bytes = bytes_of(tensor);
@@ -171,10 +172,14 @@ void check_overlap(const Plan& plan, const gk_tensor* inputs, const gk_tensor* o
   for (size_t i = 0; i < plan.output_count(); ++i) {
     const std::string_view name = plan.output(i).name;
     for (size_t j = 0; j < plan.input_count(); ++j) {
-      if (overlap(outputs[i], inputs[j])) refuse("output " + quoted(name) + " overlaps input " + quoted(plan.input(j).name));
+      if (overlap(outputs[i], inputs[j])) {
+        refuse("output " + quoted(name) + " overlaps input " + quoted(plan.input(j).name));
+      }
     }
     for (size_t j = 0; j < i; ++j) {
-      if (overlap(outputs[i], outputs[j])) refuse("output " + quoted(name) + " overlaps output " + quoted(plan.output(j).name));
+      if (overlap(outputs[i], outputs[j])) {
+        refuse("output " + quoted(name) + " overlaps output " + quoted(plan.output(j).name));
+      }
     }
   }
 }

@@ -29,7 +29,8 @@ constexpr uint64_t word_of(uint32_t loop, uint32_t next, uint32_t end) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) : threads_(std::max(threads, 1)), claims_(new Claims[static_cast<size_t>(threads_)]) {}
+ThreadPool::ThreadPool(int threads)
+    : threads_(std::max(threads, 1)), claims_(new Claims[static_cast<size_t>(threads_)]) {}
 
 ThreadPool::~ThreadPool() {
   stopping_.store(true);

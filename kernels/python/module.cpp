@@ -300,7 +300,8 @@ NB_MODULE(_kernels, m) {
   m.def("version", [] { return std::string(gk_version()); }, "Version of the native core.");
   m.def("abi_version", &gk_abi_version, "GK_ABI_VERSION of the C ABI.");
   m.def("kernel_names", &kernel_names, "Names of the kernels, as `call` takes them.");
-  m.def("elementwise_opcodes", &elementwise_opcodes, "{name: (number, arity)} of the instructions of elementwise programs.");
+  m.def("elementwise_opcodes", &elementwise_opcodes,
+        "{name: (number, arity)} of the instructions of elementwise programs.");
   m.def("known_isas", &known_isas, "Every instruction set there is a name for, of any architecture.");
   m.def("isa_number", [](const std::string& name) { return gk_isa_from_name(name.c_str()); }, "isa"_a,
         "Number of an instruction set in plans and in the C ABI, or -1.");

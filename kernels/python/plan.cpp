@@ -247,7 +247,8 @@ void bind_plan(nb::module_& m) {
       .def_prop_ro("outputs", &PythonPlan::outputs, "(name, dtype, None) of each.")
       .def_prop_ro("isa", &PythonPlan::isa, "The instruction set it runs on.")
       .def("run", &PythonPlan::run, "feeds"_a, "Outputs by name.")
-      .def("profile", &PythonPlan::profile, "feeds"_a, "Outputs by name, and (node, operator, seconds) of each step of the run.")
+      .def("profile", &PythonPlan::profile, "feeds"_a,
+           "Outputs by name, and (node, operator, seconds) of each step of the run.")
       .def("memory", &PythonPlan::memory, "Bytes held: arena, packed, folded; sets of shapes and lanes remembered.")
       .def("park", &PythonPlan::park, "Threads that wait awake for a next run go to sleep.");
 }

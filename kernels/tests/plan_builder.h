@@ -20,7 +20,8 @@ class PlanBuilder {
   int32_t intermediate(const std::string& name, gk_dtype dtype = kF32) { return value(name, dtype, 0); }
 
   // A dim is a size, -1, or -2-k for symbol k.
-  int32_t input(const std::string& name, gk_dtype dtype, const std::vector<int64_t>& dims, bool decides_shapes = false) {
+  int32_t input(const std::string& name, gk_dtype dtype, const std::vector<int64_t>& dims,
+                bool decides_shapes = false) {
     const int32_t index = value(name, dtype, decides_shapes ? 3 : 1);
     shape(dims);
     inputs.push_back(index);
@@ -56,7 +57,8 @@ class PlanBuilder {
   }
 
   static std::string step(const std::string& op, const std::vector<int32_t>& from, const std::vector<int32_t>& to,
-                          const std::vector<Attribute>& attributes = {}, const std::vector<std::string>& programs = {}) {
+                          const std::vector<Attribute>& attributes = {},
+                          const std::vector<std::string>& programs = {}) {
     std::string bytes;
     text(&bytes, "the " + op);
     text(&bytes, op);

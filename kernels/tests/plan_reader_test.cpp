@@ -118,7 +118,9 @@ void steps() {
   with({Plan::step("if", {x}, {y}, {}, {branch, Plan::program({}, {}, {})})}, "another number of outputs");
   with({Plan::step("if", {x}, {y}, {}, {branch, branch}), identity(z, 2)}, "not there yet");
   std::string deep = Plan::program({}, {}, {});
-  for (int i = 0; i < 20; ++i) deep = Plan::program({}, {}, {Plan::step("if", {x}, {}, {}, {deep, Plan::program({}, {}, {})})});
+  for (int i = 0; i < 20; ++i) {
+    deep = Plan::program({}, {}, {Plan::step("if", {x}, {}, {}, {deep, Plan::program({}, {}, {})})});
+  }
   with({Plan::step("if", {x}, {}, {}, {deep, Plan::program({}, {}, {})})}, "nested too deeply");
 }
 

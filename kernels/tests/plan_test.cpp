@@ -33,7 +33,9 @@ void shapes_follow_the_inputs() {
     CHECK_WITH(plan.run({x.raw(kF32)}) == GK_OK, plan.message.text);
     CHECK((plan.dims(0) == std::vector<int64_t>{3, n}));
     const std::vector<float> y = plan.output<float>(0);
-    for (int64_t i = 0; i < n * 3; ++i) CHECK(y[static_cast<size_t>(i % 3 * n + i / 3)] == x.data[static_cast<size_t>(i)]);
+    for (int64_t i = 0; i < n * 3; ++i) {
+      CHECK(y[static_cast<size_t>(i % 3 * n + i / 3)] == x.data[static_cast<size_t>(i)]);
+    }
   }
   gk_plan_memory memory;
   CHECK(gk_plan_get_memory(plan.plan, &memory) == GK_OK && memory.shapes == 4 && memory.lanes == 1);
@@ -146,7 +148,8 @@ void branches() {
   const int32_t y = plan.intermediate("y"), yes = plan.intermediate("yes"), no = plan.intermediate("no");
   const int32_t z = plan.intermediate("z");
   plan.add(Plan::step("if", {c}, {y}, {},
-                      {Plan::program({}, {yes}, {Plan::step("transpose", {x}, {yes}, {Plan::integers("perm", {1, 0})})}),
+                      {Plan::program({}, {yes},
+                                     {Plan::step("transpose", {x}, {yes}, {Plan::integers("perm", {1, 0})})}),
                        Plan::program({}, {no}, {Plan::step("concat", {x}, {no}, {Plan::integer("axis", 0)})})}));
   plan.add(Plan::step("concat", {y, x}, {z}, {Plan::integer("axis", 1)}));
   OpenPlan open(plan.bytes({z, y}));
@@ -167,7 +170,10 @@ std::string ops_of(OpenPlan& plan, const std::vector<gk_tensor>& inputs) {
   gk_run_options options = {sizeof(gk_run_options), 16, nullptr, times.data(), 0};
   CHECK_WITH(plan.run(inputs, &options) == GK_OK, plan.message.text);
   std::string ops;
-  for (int32_t i = 0; i < options.time_count; ++i) ops += std::string(i > 0 ? " " : "") + times[static_cast<size_t>(i)].op;
+  for (int32_t i = 0; i < options.time_count; ++i) {
+    if (i > 0) ops += ' ';
+    ops += times[static_cast<size_t>(i)].op;
+  }
   return ops;
 }
 

@@ -34,7 +34,8 @@ Plan::Attribute text(const std::string& name, const std::string& value) {
 // x: [1, 24, 24, 32] through convolutions and norms, then as a sequence through attention and a matrix product.
 std::string network() {
   Plan plan;
-  const auto step = [&](const std::string& op, std::vector<int32_t> inputs, std::vector<Plan::Attribute> attributes = {}) {
+  const auto step = [&](const std::string& op, std::vector<int32_t> inputs,
+                        std::vector<Plan::Attribute> attributes = {}) {
     const int32_t result = plan.intermediate(std::to_string(plan.steps.size()));
     plan.add(Plan::step(op, inputs, {result}, attributes));
     return result;
@@ -51,18 +52,21 @@ std::string network() {
   const int32_t a = step("conv", {x, weight({32, 32, 3, 3}), weight({32})}, {pads});
   const int32_t b = step("conv", {a, weight({32, 1, 3, 3})}, {pads, number("group", 32)});
   const int32_t c = step("conv", {b, weight({32, 32, 1, 1})});
-  const int32_t d = step("group_norm", {c, weight({32}), weight({32})}, {number("num_groups", 4), number("channels_last", 1)});
+  const int32_t d = step("group_norm", {c, weight({32}), weight({32})},
+                         {number("num_groups", 4), number("channels_last", 1)});
   const int32_t e = step("elementwise", {d, a},
                          {numbers("program", {opcode("add"), 1, 2, 0, 1, -1, opcode("silu"), 1, 3, 2, -1, -1}),
                           numbers("results", {3})});
   const int32_t f = step("concat", {e, a}, {number("axis", 3)});
-  const int32_t pooled = step("pool", {f}, {text("kind", "max"), numbers("kernel_shape", {2, 2}), numbers("strides", {2, 2})});
+  const int32_t pooled =
+      step("pool", {f}, {text("kind", "max"), numbers("kernel_shape", {2, 2}), numbers("strides", {2, 2})});
   const int32_t plain = step("transpose", {pooled}, {numbers("perm", {0, 3, 1, 2})});
   const int32_t back = step("transpose", {plain}, {numbers("perm", {0, 2, 3, 1})});
   const int32_t to = plan.constant<int64_t>("to", kI64, {3}, {1, 144, 64});
   const int32_t rows = step("reshape", {back, to});
   const int32_t normed = step("layer_norm", {rows, -1, -1, weight({64}), weight({64})}, {text("kind", "layer")});
-  const int32_t mixed = step("attention", {normed, normed, normed}, {number("q_num_heads", 4), number("kv_num_heads", 4)});
+  const int32_t mixed =
+      step("attention", {normed, normed, normed}, {number("q_num_heads", 4), number("kv_num_heads", 4)});
   const int32_t wide = step("matmul", {mixed, weight({64, 192}), weight({192})});
   const int32_t soft = step("softmax", {wide}, {number("axis", -1)});
   const int32_t sums = step("reduce", {wide}, {text("kind", "sum"), numbers("axes", {1})});
