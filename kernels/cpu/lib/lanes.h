@@ -19,7 +19,8 @@ inline __attribute__((always_inline)) VecF32 load_lanes(const float* from) {
 
 inline __attribute__((always_inline)) void store_lanes(float* to, VecF32 v) { memcpy(to, &v, sizeof v); }
 
-inline __attribute__((always_inline)) VecF32 splat(float x) { return VecF32{} + x; }
+// x − 0 is x for every x, so nothing but the broadcast is left of it (0 + x would change −0).
+inline __attribute__((always_inline)) VecF32 splat(float x) { return x - VecF32{}; }
 
 // The first `count` (0 to kLanes) floats; the other lanes are 0. Reads nothing beyond them.
 inline __attribute__((always_inline)) VecF32 load_part(const float* from, int64_t count) {

@@ -387,11 +387,11 @@ void sequences_body(void* context, int64_t begin, int64_t end, int32_t) {
   const RecurrentState& s = *run.state;
   for (int64_t index = begin; index < end; ++index) {
     const Sequence sequence = sequence_of(s, index);
-    const int64_t steps = begin_sequence(run, sequence);
+    const int64_t steps = begin_sequence(run, sequence), groups = recurrent_groups(s, sequence.rows);
     for (int64_t step = 0; step < steps; ++step) {
       const StepTile tile = tile_at(run, sequence, step);
       for (int phase = 0; phase < recurrent_phases(s.cell); ++phase) {
-        for (int64_t panel = 0; panel < s.panels; ++panel) recurrent_panel(tile, sequence.rows, panel, phase);
+        for (int64_t group = 0; group < groups; ++group) recurrent_group(tile, sequence.rows, group, phase);
       }
     }
     end_sequence(run, sequence, steps);
@@ -405,20 +405,20 @@ struct OneStep {
 
 void step_body(void* context, int64_t begin, int64_t end, int32_t) {
   const OneStep& step = *static_cast<const OneStep*>(context);
-  for (int64_t panel = begin; panel < end; ++panel) recurrent_panel(*step.tile, step.rows, panel, step.phase);
+  for (int64_t group = begin; group < end; ++group) recurrent_group(*step.tile, step.rows, group, step.phase);
 }
 
-// One sequence after the other, the panels of each step on all threads.
+// One sequence after the other, the panels of each step on all threads, `grain` of them at least.
 int run_step_by_step(const RecurrentRun& run, int64_t sequences, int64_t grain) {
   const RecurrentState& s = *run.state;
   for (int64_t index = 0; index < sequences; ++index) {
     const Sequence sequence = sequence_of(s, index);
-    const int64_t steps = begin_sequence(run, sequence);
+    const int64_t steps = begin_sequence(run, sequence), groups = recurrent_groups(s, sequence.rows);
     for (int64_t step = 0; step < steps; ++step) {
       const StepTile tile = tile_at(run, sequence, step);
       for (int phase = 0; phase < recurrent_phases(s.cell); ++phase) {
         OneStep one = {&tile, sequence.rows, phase};
-        const int status = parallel_for(run.call, s.panels, grain, step_body, &one);
+        const int status = parallel_for(run.call, groups, grain * groups / s.panels + 1, step_body, &one);
         if (status != GK_OK) return status;
       }
     }

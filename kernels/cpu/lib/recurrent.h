@@ -83,8 +83,9 @@ struct StepTile {
   int64_t x_rows;
 };
 
-// The step for one panel of hidden units. `phase` counts the parts that need all panels of the part before.
-void recurrent_panel(const StepTile& tile, int rows, int64_t panel, int phase);
+// The step for one group of panels. `phase` counts the parts that need all groups of the part before.
+void recurrent_group(const StepTile& tile, int rows, int64_t group, int phase);
+int64_t recurrent_groups(const RecurrentState& state, int rows);
 int recurrent_phases(RecurrentCell cell);
 
 int prepare_recurrent(const gk_call* call, RecurrentCell cell, RecurrentState* state, gk_prepared* prepared);

@@ -1,5 +1,5 @@
-// One step of the cells for a tile of batch rows and a panel of hidden units: the product with the recurrent weights
-// goes straight from the accumulators into the gates.
+// One step of the cells for a tile of batch rows and some panels of hidden units: the product with the recurrent
+// weights goes from the accumulators into the gates, without being the result of anything in between.
 #include "cpu/lib/broadcast_tile.h"
 #include "cpu/lib/recurrent.h"
 #include "cpu/lib/vmath.h"
@@ -57,8 +57,8 @@ Panel panel_of(const StepTile& tile, int64_t panel, int group) {
 
 // acc = a row of the gates of X + h · R.
 template <int ROWS, int VECTORS>
-inline __attribute__((always_inline)) void multiply(const StepTile& tile, const Panel& panel, const float* h,
-                                                    VecF32 (&acc)[ROWS][VECTORS]) {
+inline __attribute__((always_inline)) void multiply_panel(const StepTile& tile, const Panel& panel, const float* h,
+                                                          VecF32 (&acc)[ROWS][VECTORS]) {
   for (int i = 0; i < ROWS; ++i) {
     const float* gates = panel.gates + tile.gate_row[i] * VECTORS * kLanes;
     for (int v = 0; v < VECTORS; ++v) acc[i][v] = load_lanes(gates + v * kLanes);
@@ -66,11 +66,11 @@ inline __attribute__((always_inline)) void multiply(const StepTile& tile, const 
   broadcast_tile_deep<ROWS, VECTORS>(h, tile.state->width, 1, panel.weights, VECTORS * kLanes, tile.state->hidden, acc);
 }
 
-template <int ROWS, int VECTORS>
-inline void clip(const RecurrentState& s, VecF32 (&values)[ROWS][VECTORS]) {
+template <int CELLS, int VECTORS>
+inline void clip(const RecurrentState& s, VecF32 (&values)[CELLS][VECTORS]) {
   if (!s.has_clip) return;
-  for (auto& row : values) {
-    for (VecF32& v : row) v = vmath::clamp(v, splat(-s.clip), splat(s.clip));
+  for (auto& cell : values) {
+    for (VecF32& v : cell) v = vmath::clamp(v, splat(-s.clip), splat(s.clip));
   }
 }
 
@@ -85,42 +85,66 @@ inline void write_state(const StepTile& tile, int i, int64_t unit, VecF32 h) {
   left >= kLanes ? store_lanes(tile.y[i] + unit, h) : store_part(tile.y[i] + unit, h, left);
 }
 
-template <int ROWS>
-void lstm_panel(const StepTile& tile, int64_t index) {
+// The cells of a call: ROWS batch rows of each of PANELS panels. Cell n is row n % ROWS of panel n / ROWS.
+template <int ROWS, int PANELS>
+struct Cells {
+  static constexpr int kCount = ROWS * PANELS;
+  const StepTile& tile;
+  int64_t first;  // panel
+
+  int row(int n) const { return n % ROWS; }
+  int64_t unit(int n) const { return (first + n / ROWS) * kCells[tile.state->cell].blocks * kLanes; }
+  int64_t at(int n) const { return row(n) * tile.state->width + unit(n); }
+
+  // acc = gates of X + h · R, for all cells.
+  template <int VECTORS>
+  void multiply(int group, const float* h, VecF32 (&acc)[kCount][VECTORS]) const {
+    for (int p = 0; p < PANELS; ++p) {
+      VecF32 sums[ROWS][VECTORS];
+      multiply_panel<ROWS, VECTORS>(tile, panel_of(tile, first + p, group), h, sums);
+      for (int i = 0; i < ROWS; ++i) {
+        for (int v = 0; v < VECTORS; ++v) acc[p * ROWS + i][v] = sums[i][v];
+      }
+    }
+  }
+};
+
+template <int ROWS, int PANELS>
+void lstm_cells(const StepTile& tile, int64_t first) {
   const RecurrentState& s = *tile.state;
-  const Panel panel = panel_of(tile, index, 0);
-  VecF32 acc[ROWS][4], in[ROWS][1], out[ROWS][1], forget[ROWS][1], cell[ROWS][1];
-  multiply<ROWS, 4>(tile, panel, tile.h, acc);
-  const float* peephole = tile.weights + s.peephole_offset + panel.unit;
-  const VecF32 pi = load_lanes(peephole), po = load_lanes(peephole + s.width), pf = load_lanes(peephole + 2 * s.width);
-  for (int i = 0; i < ROWS; ++i) {
-    const VecF32 c = load_lanes(tile.c + i * s.width + panel.unit);
-    in[i][0] = acc[i][0] + pi * c;
-    out[i][0] = acc[i][1];
-    forget[i][0] = acc[i][2] + pf * c;
-    cell[i][0] = acc[i][3];
+  const Cells<ROWS, PANELS> cells = {tile, first};
+  constexpr int kCount = cells.kCount;
+  VecF32 acc[kCount][4], in[kCount][1], out[kCount][1], forget[kCount][1], cell[kCount][1];
+  cells.multiply(0, tile.h, acc);
+  const float* peephole = tile.weights + s.peephole_offset;
+  for (int n = 0; n < kCount; ++n) {
+    const VecF32 c = load_lanes(tile.c + cells.at(n));
+    in[n][0] = acc[n][0] + load_lanes(peephole + cells.unit(n)) * c;
+    out[n][0] = acc[n][1];
+    forget[n][0] = acc[n][2] + load_lanes(peephole + 2 * s.width + cells.unit(n)) * c;
+    cell[n][0] = acc[n][3];
   }
   clip(s, in);
   clip(s, cell);
-  activate(tile.activations[0], in[0], ROWS);
-  activate(tile.activations[1], cell[0], ROWS);
+  activate(tile.activations[0], in[0], kCount);
+  activate(tile.activations[1], cell[0], kCount);
   if (s.input_forget) {
-    for (int i = 0; i < ROWS; ++i) forget[i][0] = 1.0f - in[i][0];
+    for (int n = 0; n < kCount; ++n) forget[n][0] = 1.0f - in[n][0];
   } else {
     clip(s, forget);
-    activate(tile.activations[0], forget[0], ROWS);
+    activate(tile.activations[0], forget[0], kCount);
   }
-  for (int i = 0; i < ROWS; ++i) {
-    float* c = tile.c + i * s.width + panel.unit;
-    const VecF32 next = forget[i][0] * load_lanes(c) + in[i][0] * cell[i][0];
-    if (tile.live[i]) store_lanes(c, next);
-    out[i][0] += po * next;
-    cell[i][0] = next;
+  for (int n = 0; n < kCount; ++n) {
+    float* c = tile.c + cells.at(n);
+    const VecF32 next = forget[n][0] * load_lanes(c) + in[n][0] * cell[n][0];
+    if (tile.live[cells.row(n)]) store_lanes(c, next);
+    out[n][0] += load_lanes(peephole + s.width + cells.unit(n)) * next;
+    cell[n][0] = next;
   }
   clip(s, out);
-  activate(tile.activations[0], out[0], ROWS);
-  activate(tile.activations[2], cell[0], ROWS);
-  for (int i = 0; i < ROWS; ++i) write_state(tile, i, panel.unit, out[i][0] * cell[i][0]);
+  activate(tile.activations[0], out[0], kCount);
+  activate(tile.activations[2], cell[0], kCount);
+  for (int n = 0; n < kCount; ++n) write_state(tile, cells.row(n), cells.unit(n), out[n][0] * cell[n][0]);
 }
 
 // h' = (1 − z) · candidate + z · h.
@@ -129,100 +153,123 @@ inline void write_gru(const StepTile& tile, int i, int64_t unit, VecF32 z, VecF3
   write_state(tile, i, unit, (1.0f - z) * candidate + z * h);
 }
 
-template <int ROWS>
-void gru_linear_panel(const StepTile& tile, int64_t index) {
+template <int ROWS, int PANELS>
+void gru_linear_cells(const StepTile& tile, int64_t first) {
   const RecurrentState& s = *tile.state;
-  const Panel panel = panel_of(tile, index, 0);
-  VecF32 acc[ROWS][3], gates[ROWS][2], candidate[ROWS][1];
-  const VecF32 hidden_bias = load_lanes(tile.weights + s.hidden_bias_offset + panel.unit);
-  for (int i = 0; i < ROWS; ++i) {
-    const float* row = panel.gates + tile.gate_row[i] * 3 * kLanes;
-    acc[i][0] = load_lanes(row);
-    acc[i][1] = load_lanes(row + kLanes);
-    acc[i][2] = hidden_bias;
-  }
-  broadcast_tile_deep<ROWS, 3>(tile.h, s.width, 1, panel.weights, 3 * kLanes, s.hidden, acc);
-  for (int i = 0; i < ROWS; ++i) {
-    gates[i][0] = acc[i][0];
-    gates[i][1] = acc[i][1];
+  const Cells<ROWS, PANELS> cells = {tile, first};
+  constexpr int kCount = cells.kCount;
+  VecF32 gates[kCount][2], candidate[kCount][1], of_x[kCount];
+  for (int p = 0; p < PANELS; ++p) {
+    const Panel panel = panel_of(tile, first + p, 0);
+    const VecF32 hidden_bias = load_lanes(tile.weights + s.hidden_bias_offset + panel.unit);
+    VecF32 acc[ROWS][3];
+    for (int i = 0; i < ROWS; ++i) {
+      const float* row = panel.gates + tile.gate_row[i] * 3 * kLanes;
+      acc[i][0] = load_lanes(row);
+      acc[i][1] = load_lanes(row + kLanes);
+      acc[i][2] = hidden_bias;
+      of_x[p * ROWS + i] = load_lanes(row + 2 * kLanes);
+    }
+    broadcast_tile_deep<ROWS, 3>(tile.h, s.width, 1, panel.weights, 3 * kLanes, s.hidden, acc);
+    for (int i = 0; i < ROWS; ++i) {
+      gates[p * ROWS + i][0] = acc[i][0];
+      gates[p * ROWS + i][1] = acc[i][1];
+      candidate[p * ROWS + i][0] = acc[i][2];
+    }
   }
   clip(s, gates);
-  activate(tile.activations[0], gates[0], 2 * ROWS);
-  for (int i = 0; i < ROWS; ++i) {
-    candidate[i][0] =
-        load_lanes(panel.gates + (tile.gate_row[i] * 3 + 2) * kLanes) + gates[i][1] * acc[i][2];
-  }
+  activate(tile.activations[0], gates[0], 2 * kCount);
+  for (int n = 0; n < kCount; ++n) candidate[n][0] = of_x[n] + gates[n][1] * candidate[n][0];
   clip(s, candidate);
-  activate(tile.activations[1], candidate[0], ROWS);
-  for (int i = 0; i < ROWS; ++i) write_gru(tile, i, panel.unit, gates[i][0], candidate[i][0]);
+  activate(tile.activations[1], candidate[0], kCount);
+  for (int n = 0; n < kCount; ++n) write_gru(tile, cells.row(n), cells.unit(n), gates[n][0], candidate[n][0]);
 }
 
 // z and r ⊙ h.
-template <int ROWS>
-void gru_gates_panel(const StepTile& tile, int64_t index) {
-  const RecurrentState& s = *tile.state;
-  const Panel panel = panel_of(tile, index, 0);
-  VecF32 acc[ROWS][4];
-  multiply<ROWS, 4>(tile, panel, tile.h, acc);
-  clip(s, acc);
-  activate(tile.activations[0], acc[0], 4 * ROWS);
-  for (int i = 0; i < ROWS; ++i) {
-    for (int block = 0; block < 2; ++block) {
-      const int64_t at = i * s.width + panel.unit + block * kLanes;
-      store_lanes(tile.update + at, acc[i][2 * block]);
-      store_lanes(tile.reset + at, acc[i][2 * block + 1] * load_lanes(tile.h + at));
-    }
-  }
-}
-
-template <int ROWS>
-void gru_candidate_panel(const StepTile& tile, int64_t index) {
-  const RecurrentState& s = *tile.state;
-  const Panel panel = panel_of(tile, index, 1);
-  VecF32 acc[ROWS][2];
-  multiply<ROWS, 2>(tile, panel, tile.reset, acc);
-  clip(s, acc);
-  activate(tile.activations[1], acc[0], 2 * ROWS);
-  for (int i = 0; i < ROWS; ++i) {
-    for (int block = 0; block < 2; ++block) {
-      const int64_t unit = panel.unit + block * kLanes;
-      write_gru(tile, i, unit, load_lanes(tile.update + i * s.width + unit), acc[i][block]);
-    }
-  }
-}
-
-template <int ROWS>
-void rnn_panel(const StepTile& tile, int64_t index) {
-  const Panel panel = panel_of(tile, index, 0);
-  VecF32 acc[ROWS][4];
-  multiply<ROWS, 4>(tile, panel, tile.h, acc);
+template <int ROWS, int PANELS>
+void gru_gates(const StepTile& tile, int64_t first) {
+  const Cells<ROWS, PANELS> cells = {tile, first};
+  constexpr int kCount = cells.kCount;
+  VecF32 acc[kCount][4];
+  cells.multiply(0, tile.h, acc);
   clip(*tile.state, acc);
-  activate(tile.activations[0], acc[0], 4 * ROWS);
-  for (int i = 0; i < ROWS; ++i) {
-    for (int block = 0; block < 4; ++block) write_state(tile, i, panel.unit + block * kLanes, acc[i][block]);
+  activate(tile.activations[0], acc[0], 4 * kCount);
+  for (int n = 0; n < kCount; ++n) {
+    for (int block = 0; block < 2; ++block) {
+      const int64_t at = cells.at(n) + block * kLanes;
+      store_lanes(tile.update + at, acc[n][2 * block]);
+      store_lanes(tile.reset + at, acc[n][2 * block + 1] * load_lanes(tile.h + at));
+    }
   }
 }
 
-template <int ROWS>
-void run_panel(const StepTile& tile, int64_t panel, int phase) {
-  switch (tile.state->cell) {
-    case kLstm: return lstm_panel<ROWS>(tile, panel);
-    case kGruReset: return phase == 0 ? gru_gates_panel<ROWS>(tile, panel) : gru_candidate_panel<ROWS>(tile, panel);
-    case kGruLinear: return gru_linear_panel<ROWS>(tile, panel);
-    case kRnn: return rnn_panel<ROWS>(tile, panel);
+template <int ROWS, int PANELS>
+void gru_candidates(const StepTile& tile, int64_t first) {
+  const Cells<ROWS, PANELS> cells = {tile, first};
+  constexpr int kCount = cells.kCount;
+  VecF32 acc[kCount][2];
+  cells.multiply(1, tile.reset, acc);
+  clip(*tile.state, acc);
+  activate(tile.activations[1], acc[0], 2 * kCount);
+  for (int n = 0; n < kCount; ++n) {
+    for (int block = 0; block < 2; ++block) {
+      const VecF32 update = load_lanes(tile.update + cells.at(n) + block * kLanes);
+      write_gru(tile, cells.row(n), cells.unit(n) + block * kLanes, update, acc[n][block]);
+    }
   }
+}
+
+template <int ROWS, int PANELS>
+void rnn_cells(const StepTile& tile, int64_t first) {
+  const Cells<ROWS, PANELS> cells = {tile, first};
+  constexpr int kCount = cells.kCount;
+  VecF32 acc[kCount][4];
+  cells.multiply(0, tile.h, acc);
+  clip(*tile.state, acc);
+  activate(tile.activations[0], acc[0], 4 * kCount);
+  for (int n = 0; n < kCount; ++n) {
+    for (int block = 0; block < 4; ++block) {
+      write_state(tile, cells.row(n), cells.unit(n) + block * kLanes, acc[n][block]);
+    }
+  }
+}
+
+template <int ROWS, int PANELS>
+void run_panels(const StepTile& tile, int64_t first, int phase) {
+  switch (tile.state->cell) {
+    case kLstm: return lstm_cells<ROWS, PANELS>(tile, first);
+    case kGruReset: return phase == 0 ? gru_gates<ROWS, PANELS>(tile, first) : gru_candidates<ROWS, PANELS>(tile, first);
+    case kGruLinear: return gru_linear_cells<ROWS, PANELS>(tile, first);
+    case kRnn: return rnn_cells<ROWS, PANELS>(tile, first);
+  }
+}
+
+// Few rows take several panels at once, so that the functions of the gates have something to do while they wait.
+constexpr int panels_at_once(int rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
+
+template <int ROWS>
+void run_group(const StepTile& tile, int64_t group, int phase) {
+  constexpr int kPanels = panels_at_once(ROWS);
+  const int64_t first = group * kPanels, left = tile.state->panels - first;
+  if (left >= kPanels) return run_panels<ROWS, kPanels>(tile, first, phase);
+  for (int64_t panel = first; panel < first + left; ++panel) run_panels<ROWS, 1>(tile, panel, phase);
 }
 
 }  // namespace
 
-void recurrent_panel(const StepTile& tile, int rows, int64_t panel, int phase) {
+int64_t recurrent_groups(const RecurrentState& state, int rows) {
+  const int panels = panels_at_once(rows);
+  return (state.panels + panels - 1) / panels;
+}
+
+void recurrent_group(const StepTile& tile, int rows, int64_t group, int phase) {
   if constexpr (kRecurrentRows == 6) {
-    if (rows == 6) return run_panel<6>(tile, panel, phase);
-    if (rows == 5) return run_panel<5>(tile, panel, phase);
-    if (rows == 4) return run_panel<4>(tile, panel, phase);
+    if (rows == 6) return run_group<6>(tile, group, phase);
+    if (rows == 5) return run_group<5>(tile, group, phase);
+    if (rows == 4) return run_group<4>(tile, group, phase);
   }
-  if (rows == 3) return run_panel<3>(tile, panel, phase);
-  return rows == 2 ? run_panel<2>(tile, panel, phase) : run_panel<1>(tile, panel, phase);
+  if (rows == 3) return run_group<3>(tile, group, phase);
+  return rows == 2 ? run_group<2>(tile, group, phase) : run_group<1>(tile, group, phase);
 }
 
 }  // namespace GK_LEVEL
