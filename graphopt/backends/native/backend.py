@@ -51,10 +51,14 @@ class NativeBackend:
 
     def build(self, region: ir.Model, options: BuildOptions) -> Blob:
         """A plan whose large weights lie in ``options.weights``."""
+        from graphopt.backends.native.claims import OLDEST_OPSET
         from graphopt.backends.native.lower.graph import NodeRefused
         from graphopt.backends.native.plan_file import write_plan
         from graphopt.backends.native.region import compile_region
 
+        opset = region.opset_imports.get("", OLDEST_OPSET)
+        if opset < OLDEST_OPSET:
+            raise RegionRefused(f"native knows operators from opset {OLDEST_OPSET} on, not those of {opset}")
         try:
             program = compile_region(region)
         except NodeRefused as error:

@@ -14,6 +14,9 @@ from graphopt.backends.native.quantized import between_quantisers
 from graphopt.backends.native.shape_inputs import MOST_CONTROLLING, deciding
 from graphopt.rewrite.constants import constant_tensor
 
+OLDEST_OPSET = 13
+"""Before it operators mean other things (Softmax) or keep axes in attributes. Canonical models are newer."""
+
 _FOLDED = """
     Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape CumSum Div Equal Expand Flatten Floor Gather
     GatherElements GatherND Greater GreaterOrEqual Identity Less LessOrEqual Max Min Mod Mul Neg Not OneHot
@@ -44,6 +47,10 @@ def check(node: ir.Node) -> None:
     if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
         _check_constant(node)
         return
+    graph = node.graph
+    opset = OLDEST_OPSET if graph is None else graph.opset_imports.get("", OLDEST_OPSET)
+    if opset < OLDEST_OPSET:
+        raise Refusal(f"it knows operators from opset {OLDEST_OPSET} on, not those of {opset}")
     if between_quantisers(node):
         raise Refusal("between quantisers ONNX Runtime computes in integers")
     ctx = Context(strict=False)

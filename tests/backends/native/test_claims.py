@@ -86,3 +86,11 @@ def test_branches_of_different_shapes_are_refused() -> None:
                          else_branch = e () => (float[5] q) { q = Exp (z) }> }"""
     )
     assert why == "its branches give results of equal shapes"
+
+
+def test_old_opsets_are_refused() -> None:
+    model = model_of("old (float[3,4,5] x) => (float[3,4,5] y) { y = Softmax (x) }", opset=11)
+    (node,) = model.graph
+    assert BACKEND.claims(node, host()).reason == "it knows operators from opset 13 on, not those of 11"
+    with pytest.raises(RegionRefused, match="opset 13"):
+        BACKEND.build(model, BuildOptions(host(), 1))

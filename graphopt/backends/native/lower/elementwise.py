@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import reduce
 
 import onnx_ir as ir
 
-from graphopt.backends.native.expression import Expression, apply, cast, number, operands
-from graphopt.backends.native.lower.context import Context, Refusal, integer, real, text
-from graphopt.backends.native.plan import Value
+from graphopt.backends.native.expression import Expression, apply, cast, number
+from graphopt.backends.native.lower.context import Context, integer, real, text
 
 Formula = Callable[[ir.Node, Context, Expression], Expression]
 
@@ -30,18 +29,7 @@ def _snake(name: str) -> str:
 
 def lower_elementwise(node: ir.Node, ctx: Context) -> None:
     """One step with one expression."""
-    result = expression_of(node, ctx)
-    _check_broadcast(operands([result]))
-    ctx.emit_elementwise(node, result, ctx.output(node))
-
-
-def _check_broadcast(values: Sequence[Value]) -> None:
-    """PRelu of old opsets had one slope per channel, which no longer broadcasts."""
-    dims = [value.dims[::-1] for value in values if value.dims is not None]
-    for axis in range(max(map(len, dims), default=0)):
-        sizes = {d[axis] for d in dims if axis < len(d) and isinstance(d[axis], int)} - {1}
-        if len(sizes) > 1:
-            raise Refusal("its operands do not broadcast")
+    ctx.emit_elementwise(node, expression_of(node, ctx), ctx.output(node))
 
 
 def expression_of(node: ir.Node, ctx: Context) -> Expression:
@@ -111,19 +99,12 @@ def _where(node: ir.Node, ctx: Context) -> Expression:
 
 def _clip(node: ir.Node, ctx: Context) -> Expression:
     x = ctx.operand(node, 0)
-    low, high = _bound(node, ctx, 1, "min"), _bound(node, ctx, 2, "max")
-    if low is not None and high is not None:
-        return apply("clip", x, low, high)
-    if low is not None:
-        return apply("max", x, low)
-    return apply("identity", x) if high is None else apply("min", x, high)
-
-
-def _bound(node: ir.Node, ctx: Context, index: int, name: str) -> Expression | None:
-    """A bound is an input, or an attribute in old opsets."""
-    if index < len(node.inputs) and node.inputs[index] is not None:
-        return ctx.operand(node, index)
-    return number(real(node, name, 0.0), ctx.operand(node, 0).dtype) if name in node.attributes else None
+    low, high = (i < len(node.inputs) and node.inputs[i] is not None for i in (1, 2))
+    if low and high:
+        return apply("clip", x, ctx.operand(node, 1), ctx.operand(node, 2))
+    if low:
+        return apply("max", x, ctx.operand(node, 1))
+    return apply("min", x, ctx.operand(node, 2)) if high else apply("identity", x)
 
 
 def _cast(node: ir.Node, ctx: Context) -> Expression:

@@ -24,10 +24,7 @@ def as_it_is(op: str, *attributes: str) -> Lowering:
 
 def lower_pad(node: ir.Node, ctx: Context) -> None:
     """``pad``: pads, value and axes are inputs."""
-    given = ctx.inputs(node)
-    if len(given) < 2:
-        raise Refusal("its pad takes the pads as input")
-    ctx.emit(node, "pad", given, [ctx.output(node)], {"mode": text(node, "mode", "constant")})
+    ctx.emit(node, "pad", ctx.inputs(node), [ctx.output(node)], {"mode": text(node, "mode", "constant")})
 
 
 def lower_constant_of_shape(node: ir.Node, ctx: Context) -> None:
@@ -48,7 +45,7 @@ def lower_depth_to_space(node: ir.Node, ctx: Context) -> None:
 
 
 def lower_scatter_elements(node: ir.Node, ctx: Context) -> None:
-    """``scatter_elements``; Scatter is its old name."""
+    """``scatter_elements``."""
     attributes: dict[str, Attribute] = {
         "axis": integer(node, "axis", 0),
         "reduction": text(node, "reduction", "none"),
@@ -82,7 +79,6 @@ MOVEMENT: dict[str, Lowering] = {
     "Pad": lower_pad,
     "Range": as_it_is("range"),
     "ReverseSequence": as_it_is("reverse_sequence", "batch_axis", "time_axis"),
-    "Scatter": lower_scatter_elements,
     "ScatterElements": lower_scatter_elements,
     "ScatterND": as_it_is("scatter_nd", "reduction"),
     "Shape": as_it_is("shape", "start", "end"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx_ir as ir
 
 from graphopt.backends.native.expression import apply
@@ -76,12 +75,9 @@ def lower_cum_sum(node: ir.Node, ctx: Context) -> None:
 
 
 def lower_top_k(node: ir.Node, ctx: Context) -> None:
-    """``top_k``; k may be an attribute in old opsets."""
-    given = ctx.inputs(node)
-    if len(given) == 1:
-        given.append(ctx.constant(f"{node.name}_k", np.array([integer(node, "k", 1)], np.int64)))
+    """``top_k``: values and places."""
     outputs = [ctx.output(node, index) for index in range(2)]
-    ctx.emit(node, "top_k", given, [*outputs], copied(node, "axis", "largest", "sorted"))
+    ctx.emit(node, "top_k", ctx.inputs(node), [*outputs], copied(node, "axis", "largest", "sorted"))
 
 
 REDUCTION: dict[str, Lowering] = {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx_ir as ir
 
-from graphopt.backends.native.lower.context import Context, Refusal, copied, integer, integers, rank_of
+from graphopt.backends.native.lower.context import Context, copied, integer, integers, rank_of
 from graphopt.backends.native.lower.movement import Lowering
 from graphopt.backends.native.plan import Value
-from graphopt.rewrite.constants import constant_array
 
 
 def lower_identity(node: ir.Node, ctx: Context) -> None:
@@ -40,16 +38,8 @@ def lower_transpose(node: ir.Node, ctx: Context) -> None:
 
 
 def lower_squeeze(node: ir.Node, ctx: Context) -> None:
-    """``squeeze`` or ``unsqueeze``; axes as input, or as attribute where the opset has it so."""
-    op = node.op_type.lower()
-    ctx.emit(node, op, axes_as_input(node, ctx), [ctx.output(node)])
-
-
-def axes_as_input(node: ir.Node, ctx: Context) -> list[Value | None]:
-    """The first input and the axes behind it."""
-    axes = integers(node, "axes")
-    given = ctx.inputs(node)
-    return given if axes is None else [given[0], ctx.constant(f"{node.name}_axes", np.array(axes, np.int64))]
+    """``squeeze`` or ``unsqueeze``; the axes are an input."""
+    ctx.emit(node, node.op_type.lower(), ctx.inputs(node), [ctx.output(node)])
 
 
 def lower_expand(node: ir.Node, ctx: Context) -> None:
@@ -59,31 +49,13 @@ def lower_expand(node: ir.Node, ctx: Context) -> None:
 
 def lower_split(node: ir.Node, ctx: Context) -> None:
     """``split`` along one axis; nobody has to want every part."""
-    given = ctx.inputs(node)
-    if len(given) == 1 and (sizes := integers(node, "split")) is not None:
-        given.append(ctx.constant(f"{node.name}_sizes", np.array(sizes, np.int64)))
     outputs: list[Value | None] = [ctx.output(node, i) for i in range(len(node.outputs))]
-    ctx.emit(node, "split", given, outputs, {"axis": integer(node, "axis", 0)})
+    ctx.emit(node, "split", ctx.inputs(node), outputs, {"axis": integer(node, "axis", 0)})
 
 
 def lower_slice(node: ir.Node, ctx: Context) -> None:
     """``slice``: starts, ends, axes and steps are inputs."""
-    given = ctx.inputs(node)
-    if len(given) < 3:
-        raise Refusal("its slice takes starts and ends as inputs")
-    ctx.emit(node, "slice", given, [ctx.output(node)])
-
-
-def static_axes(node: ir.Node, index: int) -> tuple[int, ...] | None:
-    """Axes that are a constant input or an attribute; None where there are none."""
-    if (axes := integers(node, "axes")) is not None:
-        return axes
-    if index >= len(node.inputs) or node.inputs[index] is None:
-        return None
-    array = constant_array(node.inputs[index])
-    if array is None:
-        raise Refusal("its axes are computed")
-    return tuple(int(axis) for axis in array.ravel())
+    ctx.emit(node, "slice", ctx.inputs(node), [ctx.output(node)])
 
 
 VIEWS: dict[str, Lowering] = {
