@@ -179,6 +179,15 @@ int prepare_epilogue(const gk_call* call, int64_t outer, int64_t rows, int64_t c
 void apply_epilogue(const Epilogue& epilogue, const gk_call* call, float* tile, int64_t ld, int64_t outer, int64_t row0,
                     int64_t rows, int64_t col0, int64_t cols) {
   if (epilogue.form == kEpilogueNone || rows <= 0 || cols <= 0) return;
+  // Rows without gaps are one long row, also of the operands: narrow ones would waste most of each vector.
+  bool one_row = rows > 1 && ld == cols;
+  for (int i = 0; i < epilogue.operand_count; ++i) {
+    one_row = one_row && epilogue.operands[i].row_stride == cols * epilogue.operands[i].col_stride;
+  }
+  if (one_row) {
+    cols *= rows;
+    rows = 1;
+  }
   const int constants = 1 + epilogue.operand_count, temporaries = constants + epilogue.constant_count;
   constexpr int kMostRegisters = 1 + kMaxEpilogueOperands + kMaxEpilogueConstants + kMaxEpilogueInstructions;
   Rows registers[kMostRegisters];
