@@ -28,7 +28,9 @@ bool accepts(uint32_t any, uint32_t rows, size_t index, const Ref& placed) {
 
 class Concatenation {
  public:
-  Concatenation(Schedule* schedule, const ScheduledCall& call) : schedule_(*schedule), call_(call) {
+  // `instead`: the copies that stand for concats already, which are not in the schedule yet.
+  Concatenation(Schedule* schedule, std::vector<std::vector<ScheduledCall>>* instead, const ScheduledCall& call)
+      : schedule_(*schedule), instead_(*instead), call_(call) {
     const AttributeView attributes(call.step->attributes.data(), static_cast<int>(call.step->attributes.size()));
     axis_ = normalized_axis(attributes.integer("axis", 0), call.outputs[0].type.dims.rank);
   }
@@ -81,7 +83,16 @@ class Concatenation {
 
   template <class Visit>
   bool all_refs(int storage, Visit visit) {
-    for (ScheduledCall& call : schedule_.calls) {
+    if (!refs_of(schedule_.calls, storage, visit)) return false;
+    for (std::vector<ScheduledCall>& calls : instead_) {
+      if (!refs_of(calls, storage, visit)) return false;
+    }
+    return true;
+  }
+
+  template <class Visit>
+  static bool refs_of(std::vector<ScheduledCall>& calls, int storage, Visit visit) {
+    for (ScheduledCall& call : calls) {
       for (size_t i = 0; i < call.inputs.size(); ++i) {
         if (call.inputs[i].storage == storage && !visit(call, call.inputs[i], i, false)) return false;
       }
@@ -93,6 +104,7 @@ class Concatenation {
   }
 
   Schedule& schedule_;
+  std::vector<std::vector<ScheduledCall>>& instead_;
   const ScheduledCall& call_;
   int axis_ = 0;
 };
@@ -112,7 +124,7 @@ void concatenate_in_place(const PlanData& plan, Schedule* schedule) {
   for (size_t at = schedule->calls.size(); at-- > 0;) {
     const ScheduledCall& call = schedule->calls[at];
     if (!is_concat(call)) continue;
-    Concatenation concatenation(schedule, call);
+    Concatenation concatenation(schedule, &instead, call);
     std::vector<size_t> left;
     for (size_t i = 0; i < call.inputs.size(); ++i) {
       if (!concatenation.place(i)) left.push_back(i);
