@@ -1,5 +1,6 @@
 // Comparisons, logic on bool, where, and identity of what has no arithmetic.
 #include "cpu/lib/program_scalar.h"
+#include "cpu/lib/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -48,6 +49,35 @@ BlockFunction compare_float(int opcode) {
   }
 }
 
+typedef uint8_t BoolLanes __attribute__((vector_size(vmath::kLanes), aligned(1), may_alias));
+typedef uint8_t ByteLanes __attribute__((vector_size(vmath::kLanes)));
+
+// float32, a vector at a time: the compiler does not find the way from masks to bytes.
+template <class F>
+void compare_rows(const Block& block) {
+  const float* a = static_cast<const float*>(block.in[0]);
+  const float* b = static_cast<const float*>(block.in[1]);
+  uint8_t* dst = static_cast<uint8_t*>(block.dst);
+  int64_t i = 0;
+  for (; i + vmath::kLanes <= block.n; i += vmath::kLanes) {
+    const VecI32 mask = F::of(vmath::load(a + i), vmath::load(b + i), VecF32{});
+    *reinterpret_cast<BoolLanes*>(dst + i) = __builtin_convertvector(mask & 1, ByteLanes);
+  }
+  for (; i < block.n; ++i) dst[i] = F::of(a[i], b[i], 0.0f) ? 1 : 0;
+}
+
+BlockFunction compare_f32(int opcode) {
+  switch (opcode) {
+    case kOp_equal: return compare_rows<Equal>;
+    case kOp_not_equal: return compare_rows<NotEqual>;
+    case kOp_less: return compare_rows<Less>;
+    case kOp_less_or_equal: return compare_rows<LessOrEqual>;
+    case kOp_greater: return compare_rows<Greater>;
+    case kOp_greater_or_equal: return compare_rows<GreaterOrEqual>;
+    default: return compare_float<float>(opcode);
+  }
+}
+
 // U: any type of the elements' size.
 template <class U>
 void run_where(const Block& block) {
@@ -66,7 +96,7 @@ void run_where(const Block& block) {
 
 BlockFunction compare_function(int opcode, int type) {
   switch (type) {
-    case kF32: return compare_float<float>(opcode);
+    case kF32: return compare_f32(opcode);
     case kF64: return compare_float<double>(opcode);
     case kBool:
     case kU8: return compare<uint8_t>(opcode);
