@@ -10,7 +10,8 @@ struct Norm {
   int64_t batch, channels, groups;
   std::vector<int64_t> positions;
   double offset = 0.0;  // added to X: a large mean must not cost digits
-  int epilogue = 0;     // 1: clamp, 2: silu, 3: add an operand of X's shape, 4: multiply by one number per channel
+  int epilogue = 0;     // 1: clamp, 2: silu, 3: add an operand of X's shape, 4: multiply by one number per channel,
+                        // 5: silu(y · per image and channel + per channel)
 };
 
 std::vector<int64_t> shape_of(const Norm& norm, bool last) {
@@ -43,6 +44,15 @@ void run(const Norm& norm, bool last) {
     if (!last) shape.resize(norm.positions.size() + 1, 1);
     extra = floats::random(shape, 6);
   }
+  Tensor shift = floats::none();
+  if (norm.epilogue == 5) {
+    attributes.epilogue({spatial::k_mul, 1, 3, 0, 1, -1, spatial::k_add, 1, 4, 2, 3, -1, spatial::k_silu, 1, 5, 4, -1, -1}, 5, 3);
+    std::vector<int64_t> shape(norm.positions.size() + 2, 1);
+    shape[last ? shape.size() - 1 : 1] = norm.channels;
+    shift = floats::random(shape, 8);
+    shape[0] = norm.batch;
+    extra = floats::random(shape, 7);
+  }
   const auto index = [&](int64_t n, int64_t c, int64_t p) {
     return static_cast<size_t>(last ? (n * area + p) * norm.channels + c : (n * norm.channels + c) * area + p);
   };
@@ -72,6 +82,10 @@ void run(const Norm& norm, bool last) {
           if (norm.epilogue == 2) value = value / (1.0 + std::exp(-value));
           if (norm.epilogue == 3) value += static_cast<double>(extra.values[at]);
           if (norm.epilogue == 4) value *= static_cast<double>(extra.values[channel]);
+          if (norm.epilogue == 5) {
+            value = value * static_cast<double>(extra.values[static_cast<size_t>(n * norm.channels + c)]) + static_cast<double>(shift.values[channel]);
+            value = value / (1.0 + std::exp(-value));
+          }
           y.values[at] = value;
         }
       }
@@ -80,6 +94,7 @@ void run(const Norm& norm, bool last) {
   floats::Case test = {"group_norm", {x, scale, bias}, attributes.all, 0,
                        spatial::text_of(x.shape) + " groups " + std::to_string(norm.groups) + " epilogue " + std::to_string(norm.epilogue)};
   if (!extra.absent) test.inputs.push_back(extra);
+  if (!shift.absent) test.inputs.push_back(shift);
   floats::check_shapes(test, {y});
   floats::check(test, {y});
 }
@@ -96,7 +111,7 @@ void test_group_norm() {
     run({1, 270, 10, {31}}, last);    // channels beyond one chunk, a group across it
     run({1, 8, 8, {3, 5}, 1000.0}, last);
     run({1, 1, 1, {2, 2, 3}}, last);
-    for (int epilogue = 1; epilogue <= 4; ++epilogue) run({2, 18, 6, {5, 3}, 0.0, epilogue}, last);
+    for (int epilogue = 1; epilogue <= 5; ++epilogue) run({2, 18, 6, {5, 3}, 0.0, epilogue}, last);
     run({0, 4, 2, {3}}, last);
     run({2, 4, 2, {0, 3}}, last);
     run({2, 0, 0, {3}}, last);

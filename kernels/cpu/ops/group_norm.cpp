@@ -13,7 +13,9 @@
 #include "cpu/call.h"
 #include "cpu/lib/epilogue.h"
 #include "cpu/lib/lanes.h"
+#include "cpu/lib/program.h"
 #include "cpu/lib/tensor_check.h"
+#include "cpu/lib/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -22,16 +24,56 @@ namespace {
 constexpr int64_t kBlockFloats = 8 * 1024;  // of X that stay in the first cache
 constexpr int64_t kRunFloats = 4 * 1024;    // floats summed in single precision
 
+enum Activation : int32_t { kNone, kClamp, kSilu };
+
+// An epilogue y = activation(x · factor + shift), with numbers per image and channel, costs nothing: they are part of
+// what normalises anyway, and the activation is done in registers.
+struct Folded {
+  bool folds;
+  int8_t factor, shift;  // extra operands, or -1
+  Activation activation;
+};
+
 struct State {
   int64_t batch, channels, groups, area, block, blocks;  // block: pixels
   int32_t channels_last;
   float epsilon;
+  Folded folded;
   Epilogue epilogue;
 };
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+Folded fold(const Epilogue& epilogue, bool channels_last) {
+  Folded folded = {false, -1, -1, kNone};
+  if (epilogue.form == kEpilogueNone || epilogue.form == kEpilogueClamp) {
+    return {true, -1, -1, epilogue.form == kEpilogueNone ? kNone : kClamp};
+  }
+  if (!epilogue_is_tiled(epilogue)) return folded;
+  int value = 0;
+  for (int i = 0; i < epilogue.instruction_count; ++i) {
+    const EpilogueInstruction& step = epilogue.instructions[i];
+    const bool last = i + 1 == epilogue.instruction_count;
+    if (step.opcode == program::kOp_silu && step.a == value && last) {
+      folded.activation = kSilu;
+    } else if (step.opcode == program::kOp_mul || step.opcode == program::kOp_add) {
+      if (step.a != value && step.b != value) return folded;
+      const int operand = (step.a == value ? step.b : step.a) - 1;
+      if (operand < 0 || operand >= epilogue.operand_count || folded.shift >= 0) return folded;
+      if (step.opcode == program::kOp_mul && folded.factor >= 0) return folded;
+      const EpilogueOperand& strides = epilogue.operands[operand];
+      if ((channels_last ? strides.row_stride : strides.col_stride) != 0) return folded;
+      (step.opcode == program::kOp_mul ? folded.factor : folded.shift) = static_cast<int8_t>(operand);
+    } else {
+      return folded;
+    }
+    value = step.dst;
+  }
+  folded.folds = value == epilogue.result;
+  return folded;
+}
 
 // Floats of a row of statistics, one per channel.
 int64_t stats_step(const State& s) { return divide_up(s.channels, kLanes) * kLanes; }
@@ -66,27 +108,57 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
   if (s->block < 4) s->block = 4;
   s->blocks = divide_up(s->area, s->block);
   if (s->channels_last != 0) {
-    const int64_t floats = s->batch * (s->blocks + 1) * 2 * stats_step(*s);
+    const int64_t floats = s->batch * (2 * s->blocks + 3) * stats_step(*s);
     if (s->area > 0) prepared->workspace_bytes = static_cast<uint64_t>(floats) * 4;
-    return prepare_epilogue(call, s->batch, s->area, s->channels, &s->epilogue);
   }
-  return prepare_epilogue(call, s->batch, s->channels, s->area, &s->epilogue);
+  const bool last = s->channels_last != 0;
+  const int status = last ? prepare_epilogue(call, s->batch, s->area, s->channels, &s->epilogue)
+                          : prepare_epilogue(call, s->batch, s->channels, s->area, &s->epilogue);
+  if (status == GK_OK) s->folded = fold(s->epilogue, last);
+  return status;
 }
 
 struct Run {
   const gk_call* call;
   const State* state;
   const float *x, *scale, *bias;
-  float *y, *stats, *channels;  // stats [N, blocks, 2, C padded], channels [N, 2, C padded]
+  float *y, *stats, *channels;  // stats [N, blocks, 2, C padded], channels [N, 3, C padded]
 };
 
 void apply_rows(const Run& run, float* y, int64_t n, int64_t row, int64_t rows, int64_t cols) {
   const Epilogue& epilogue = run.state->epilogue;
-  if (!has_epilogue(epilogue) || !epilogue_is_tiled(epilogue)) return;
+  if (run.state->folded.folds || !epilogue_is_tiled(epilogue)) return;
   if (epilogue.operand_count == 0) {  // every element alike: one long row
     apply_epilogue(epilogue, run.call, y, rows * cols, 0, 0, 1, 0, rows * cols);
   } else {
     apply_epilogue(epilogue, run.call, y, cols, n, row, rows, 0, cols);
+  }
+}
+
+// What the epilogue multiplies by or adds at image n and channel c.
+float folded_number(const Run& run, int operand, int64_t n, int64_t c, float otherwise) {
+  if (operand < 0) return otherwise;
+  const Epilogue& epilogue = run.state->epilogue;
+  const EpilogueOperand& strides = epilogue.operands[operand];
+  const int64_t step = run.state->channels_last != 0 ? strides.col_stride : strides.row_stride;
+  return data_of<const float>(run.call->inputs[epilogue.first_input + operand])[n * strides.outer_stride + c * step];
+}
+
+GK_INLINE VecF32 activated(VecF32 v, Activation activation, const Epilogue& epilogue) {
+  if (activation == kSilu) return vmath::silu(v);
+  return activation == kClamp ? vmath::clamp(v, splat(epilogue.low), splat(epilogue.high)) : v;
+}
+
+// y = activation((x − mean) · factor + bias) of contiguous floats.
+template <Activation activation>
+void normalise_row(const float* x, int64_t count, float mean, float factor, float bias, const Epilogue& epilogue, float* y) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    store_lanes(y + i, activated((load_lanes(x + i) - mean) * factor + bias, activation, epilogue));
+  }
+  if (i < count) {
+    const VecF32 v = (load_part(x + i, count - i) - mean) * factor + bias;
+    store_part(y + i, activated(v, activation, epilogue), count - i);
   }
 }
 
@@ -128,13 +200,19 @@ void run_groups(void* context, int64_t begin, int64_t end, int32_t) {
     const float mean = static_cast<float>(sum_of<false>(x, count, 0.0f) / static_cast<double>(count));
     const double variance = sum_of<true>(x, count, mean) / static_cast<double>(count);
     const float factor = static_cast<float>(1.0 / sqrt(variance + static_cast<double>(s.epsilon)));
-    const VecF32 from = splat(mean);
-    for (int64_t c = 0; c < per_group; ++c, x += s.area, y += s.area) {
-      const float scale = run.scale[c0 + c] * factor, bias = run.bias[c0 + c];
-      int64_t i = 0;
-      for (; i + kLanes <= s.area; i += kLanes) store_lanes(y + i, (load_lanes(x + i) - from) * scale + bias);
-      for (; i < s.area; ++i) y[i] = (x[i] - mean) * scale + bias;
-      apply_rows(run, y, n, c0 + c, 1, s.area);
+    for (int64_t c = c0; c < c0 + per_group; ++c, x += s.area, y += s.area) {
+      const Folded& folded = s.folded;
+      const float by = folded.folds ? folded_number(run, folded.factor, n, c, 1.0f) : 1.0f;
+      const float plus = folded.folds ? folded_number(run, folded.shift, n, c, 0.0f) : 0.0f;
+      const float scale = run.scale[c] * factor * by, bias = run.bias[c] * by + plus;
+      if (folded.folds && folded.activation == kSilu) {
+        normalise_row<kSilu>(x, s.area, mean, scale, bias, s.epilogue, y);
+      } else if (folded.folds && folded.activation == kClamp) {
+        normalise_row<kClamp>(x, s.area, mean, scale, bias, s.epilogue, y);
+      } else {
+        normalise_row<kNone>(x, s.area, mean, scale, bias, s.epilogue, y);
+      }
+      apply_rows(run, y, n, c, 1, s.area);
     }
   }
 }
@@ -226,13 +304,13 @@ void run_block_stats(void* context, int64_t begin, int64_t end, int32_t) {
   }
 }
 
-// Mean and factor of each channel from the blocks: first every channel's, then every group's.
+// Mean, factor and bias of each channel from the blocks: first every channel's, then every group's.
 void merge_blocks(const Run& run) {
   const State& s = *run.state;
   const int64_t per_group = s.channels / s.groups, step = stats_step(s);
   const double area = static_cast<double>(s.area);
   for (int64_t n = 0; n < s.batch; ++n) {
-    float *stats = run.stats + n * s.blocks * 2 * step, *channels = run.channels + n * 2 * step;
+    float *stats = run.stats + n * s.blocks * 2 * step, *channels = run.channels + n * 3 * step;
     for (int64_t c = 0; c < step; c += kLanes) {
       VecF32 mean = {}, squares = {};
       for (int64_t b = 0; b < s.blocks; ++b) {
@@ -258,35 +336,43 @@ void merge_blocks(const Run& run) {
       const double variance = squares / (area * static_cast<double>(per_group));
       const float factor = static_cast<float>(1.0 / sqrt(variance + static_cast<double>(s.epsilon)));
       for (int64_t c = first; c < first + per_group; ++c) {
+        const Folded& folded = s.folded;
+        const float by = folded.folds ? folded_number(run, folded.factor, n, c, 1.0f) : 1.0f;
+        const float plus = folded.folds ? folded_number(run, folded.shift, n, c, 0.0f) : 0.0f;
         channels[c] = static_cast<float>(mean);
-        channels[step + c] = run.scale[c] * factor;
+        channels[step + c] = run.scale[c] * factor * by;
+        channels[2 * step + c] = run.bias[c] * by + plus;
       }
     }
   }
 }
 
-template <int V>
-void normalise(const float* x, int64_t pixels, int64_t step, int64_t left, const float* means, const float* factors,
-               const float* biases, float* y) {
+// V vectors of channels of a block; the last vector has `left` lanes.
+template <int V, Activation activation>
+void normalise(const float* x, int64_t pixels, int64_t step, int64_t left, const float* means, int64_t row,
+               const Epilogue& epilogue, float* y) {
   VecF32 mean[V], factor[V], bias[V];
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) {
     mean[v] = load_lanes(means + v * kLanes);
-    factor[v] = load_lanes(factors + v * kLanes);
-    bias[v] = v + 1 < V ? load_lanes(biases + v * kLanes) : load_some(biases + v * kLanes, left);
+    factor[v] = load_lanes(means + row + v * kLanes);
+    bias[v] = load_lanes(means + 2 * row + v * kLanes);
   }
   for (int64_t p = 0; p < pixels; ++p, x += step, y += step) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       if (v + 1 < V || left >= kLanes) {
-        store_lanes(y + v * kLanes, (load_lanes(x + v * kLanes) - mean[v]) * factor[v] + bias[v]);
+        const VecF32 z = (load_lanes(x + v * kLanes) - mean[v]) * factor[v] + bias[v];
+        store_lanes(y + v * kLanes, activated(z, activation, epilogue));
       } else {
-        store_part(y + v * kLanes, (load_part(x + v * kLanes, left) - mean[v]) * factor[v] + bias[v], left);
+        const VecF32 z = (load_part(x + v * kLanes, left) - mean[v]) * factor[v] + bias[v];
+        store_part(y + v * kLanes, activated(z, activation, epilogue), left);
       }
     }
   }
 }
 
+template <Activation activation>
 void run_blocks(void* context, int64_t begin, int64_t end, int32_t) {
   const Run& run = *static_cast<const Run*>(context);
   const State& s = *run.state;
@@ -294,19 +380,19 @@ void run_blocks(void* context, int64_t begin, int64_t end, int32_t) {
   for (int64_t task = begin; task < end; ++task) {
     const int64_t n = task / s.blocks, first = task % s.blocks * s.block, pixels = least(s.block, s.area - first);
     const int64_t offset = (n * s.area + first) * s.channels;
-    const float *means = run.channels + n * 2 * step, *factors = means + step;
+    const float* means = run.channels + n * 3 * step;
     for (int64_t c = 0; c < s.channels;) {
       const int64_t left = s.channels - c, vectors = divide_up(left, kLanes);
       const float* x = run.x + offset + c;
       float* y = run.y + offset + c;
       if (vectors >= 4) {
-        normalise<4>(x, pixels, s.channels, left - 3 * kLanes, means + c, factors + c, run.bias + c, y);
+        normalise<4, activation>(x, pixels, s.channels, left - 3 * kLanes, means + c, step, s.epilogue, y);
         c += 4 * kLanes;
       } else if (vectors >= 2) {
-        normalise<2>(x, pixels, s.channels, left - kLanes, means + c, factors + c, run.bias + c, y);
+        normalise<2, activation>(x, pixels, s.channels, left - kLanes, means + c, step, s.epilogue, y);
         c += 2 * kLanes;
       } else {
-        normalise<1>(x, pixels, s.channels, left, means + c, factors + c, run.bias + c, y);
+        normalise<1, activation>(x, pixels, s.channels, left, means + c, step, s.epilogue, y);
         c += kLanes;
       }
     }
@@ -322,19 +408,21 @@ int run(const gk_call* call, const State* state) {
   int status;
   if (s.channels_last != 0) {
     const int64_t stats = s.batch * s.blocks * 2 * stats_step(s);
-    if (call->workspace.size < static_cast<size_t>(stats + s.batch * 2 * stats_step(s)) * 4) return GK_WORKSPACE_TOO_SMALL;
+    if (call->workspace.size < static_cast<size_t>(stats + s.batch * 3 * stats_step(s)) * 4) return GK_WORKSPACE_TOO_SMALL;
     run.stats = static_cast<float*>(call->workspace.data);
     run.channels = run.stats + stats;
     const int64_t tasks = s.batch * s.blocks, grain = divide_up(kGrainBytes, s.block * s.channels * 4);
     status = parallel_for(call, tasks, grain, run_block_stats, &run);
     if (status != GK_OK) return status;
     merge_blocks(run);
-    status = parallel_for(call, tasks, grain, run_blocks, &run);
+    const gk_body bodies[] = {run_blocks<kNone>, run_blocks<kClamp>, run_blocks<kSilu>};
+    status = parallel_for(call, tasks, grain, bodies[s.folded.folds ? s.folded.activation : kNone], &run);
   } else {
     const int64_t bytes = s.channels / s.groups * s.area * 8;
     status = parallel_for(call, s.batch * s.groups, divide_up(kGrainBytes, bytes), run_groups, &run);
   }
-  return status == GK_OK && !epilogue_is_tiled(s.epilogue) ? apply_epilogue_whole(s.epilogue, call) : status;
+  const bool whole = !s.folded.folds && !epilogue_is_tiled(s.epilogue);
+  return status == GK_OK && whole ? apply_epilogue_whole(s.epilogue, call) : status;
 }
 
 }  // namespace
