@@ -105,8 +105,9 @@ class Prepared {
       float* values = static_cast<float*>(memory_.back().data);
       for (size_t i = 0; i < elements; ++i) values[i] = static_cast<float>(static_cast<int>(i * 37 % 255) - 127) / 128;
     }
-    return {memory_.back().data, {GK_CPU, 0}, static_cast<int32_t>(tensor.shape.size()), tensor.dtype, tensor.shape.data(),
-            tensor.strides.empty() ? nullptr : tensor.strides.data(), 0};
+    const auto rank = static_cast<int32_t>(tensor.shape.size());
+    int64_t* strides = tensor.strides.empty() ? nullptr : tensor.strides.data();
+    return {memory_.back().data, {GK_CPU, 0}, rank, tensor.dtype, tensor.shape.data(), strides, 0};
   }
 
   Case test_;
@@ -137,7 +138,8 @@ Result measure(const Case& test, const Options& options, const gk_parallel* para
   const gk_measure_options piece = {options.threads, 1, 5e-4};
   const gk_dtype dtype = test.int8 ? gk_dtype{GK_INT, 8, 1} : gk_dtype{GK_FLOAT, 32, 1};
   // Per thread; at least a few pages, or the loop around the copy is what is measured.
-  const size_t bytes = std::max<size_t>(static_cast<size_t>(test.bytes) / static_cast<size_t>(options.threads) / 128, 128) * 128;
+  const size_t share = static_cast<size_t>(test.bytes) / static_cast<size_t>(options.threads);
+  const size_t bytes = std::max<size_t>(share / 128, 128) * 128;
   result.seconds = 1e9;
   for (int round = 0; round < options.rounds; ++round) {
     gk_measurement rate = {};
@@ -167,8 +169,8 @@ void print(const Case& test, const Result& r, const Options& options, bool first
     }
     std::printf("\"seconds\": %.4g, \"roof_seconds\": %.4g, \"roof\": \"%s\", \"share\": %.4f, \"operations\": %.0f, "
                 "\"bytes\": %.0f, \"peak\": %.4g, \"bandwidth\": %.4g}",
-                r.seconds, r.roof_seconds, arithmetic ? "peak" : "bandwidth", r.roof_seconds / r.seconds, test.operations,
-                test.bytes, r.peak, r.bandwidth);
+                r.seconds, r.roof_seconds, arithmetic ? "peak" : "bandwidth", r.roof_seconds / r.seconds,
+                test.operations, test.bytes, r.peak, r.bandwidth);
     return;
   }
   // Multiplication signs are two bytes and one column.
@@ -208,7 +210,8 @@ bool read_options(int argc, char** argv, Options* options) {
       return false;
     }
   }
-  return options->threads >= 1 && options->threads <= 256 && options->rounds >= 1 && gk_isa_supported(options->isa) != 0;
+  if (options->threads < 1 || options->threads > 256 || options->rounds < 1) return false;
+  return gk_isa_supported(options->isa) != 0;
 }
 
 }  // namespace
@@ -221,10 +224,11 @@ int main(int argc, char** argv) {
   }
   ThreadPool pool(options.threads);
   ThreadPool::Turn turn(&pool);
-  const gk_parallel parallel = {&turn, options.threads, [](void* at, int64_t count, int64_t grain, gk_body body, void* context) {
-                                  static_cast<ThreadPool::Turn*>(at)->run(count, grain, body, context);
-                                  return 0;
-                                }};
+  const auto run = [](void* at, int64_t count, int64_t grain, gk_body body, void* context) {
+    static_cast<ThreadPool::Turn*>(at)->run(count, grain, body, context);
+    return 0;
+  };
+  const gk_parallel parallel = {&turn, options.threads, run};
   const int32_t isa = options.isa == GK_ISA_BEST ? gk_isa_best() : options.isa;
   if (options.json) {
     std::printf("{\"isa\": \"%s\", \"threads\": %d, \"rounds\": %d, \"cases\": [\n", gk_isa_name(isa), options.threads,

@@ -34,7 +34,8 @@ Case finished(Case test, double operations) {
 }
 
 Case matmul(int64_t m, int64_t k, int64_t n, bool constant = true) {
-  Case test = {"matmul", "GEMM ", {{kF32, {m, k}, {}}, {kF32, {k, n}, {}, constant}}, {{kF32, {m, n}, {}}}, {}, {}, 0, 0};
+  Case test = {"matmul", "GEMM ", {{kF32, {m, k}, {}}, {kF32, {k, n}, {}, constant}},
+               {{kF32, {m, n}, {}}}, {}, {}, 0, 0};
   if (m == 1 || n == 1) test.name = "GEMV ";
   test.name += by({m, k, n}) + (constant ? "" : ", B not packed");
   return finished(std::move(test), 2.0 * static_cast<double>(m * k * n));
@@ -56,7 +57,8 @@ Case conv(const ConvShape& s) {
                {{kF32, {1, s.side, s.side, s.channels}, {}}, {kF32, {s.filters, depth, s.kernel, s.kernel}, {}, true},
                 {kF32, {s.filters}, {}, true}},
                {{kF32, {1, out, out, s.filters}, {}}},
-               {{"strides", {s.stride, s.stride}}, {"dilations", {1, 1}}, {"pads", {pad, pad, pad, pad}}, {"group", {s.group}}},
+               {{"strides", {s.stride, s.stride}}, {"dilations", {1, 1}}, {"pads", {pad, pad, pad, pad}},
+                {"group", {s.group}}},
                {"strides", "dilations", "pads"}, 0, 0};
   test.name += by({s.kernel, s.kernel}) + " " + by({s.channels, s.filters}) + " at " + by({s.side, s.side}) +
                (s.stride > 1 ? " stride " + std::to_string(s.stride) : "");
@@ -64,13 +66,15 @@ Case conv(const ConvShape& s) {
 }
 
 Case attention(int64_t heads, int64_t length, int64_t size) {
-  Case test = {"attention", "attention " + by({heads, length, size}), {}, {{kF32, {1, heads, length, size}, {}}}, {}, {}, 0, 0};
+  Case test = {"attention", "attention " + by({heads, length, size}), {},
+               {{kF32, {1, heads, length, size}, {}}}, {}, {}, 0, 0};
   for (int i = 0; i < 3; ++i) test.inputs.push_back({kF32, {1, heads, length, size}, {}});
   return finished(std::move(test), 4.0 * static_cast<double>(heads * length * length * size));
 }
 
 Case over_rows(const char* op, int64_t rows, int64_t cols) {
-  Case test = {op, std::string(op) + " " + by({rows, cols}), {{kF32, {rows, cols}, {}}}, {{kF32, {rows, cols}, {}}}, {}, {}, 0, 0};
+  Case test = {op, std::string(op) + " " + by({rows, cols}), {{kF32, {rows, cols}, {}}},
+               {{kF32, {rows, cols}, {}}}, {}, {}, 0, 0};
   if (test.op == "layer_norm") {
     // The left-out skip and bias before it have no shape: see prepare_call().
     test.inputs.push_back({{}, {}, {}});
@@ -91,7 +95,8 @@ Case elementwise(const char* name, int inputs, int64_t elements) {
 }
 
 Case transpose(int64_t rows, int64_t cols) {
-  Case test = {"copy", "transpose " + by({rows, cols}), {{kF32, {cols, rows}, {1, cols}}}, {{kF32, {cols, rows}, {}}}, {}, {}, 0, 0};
+  Case test = {"copy", "transpose " + by({rows, cols}), {{kF32, {cols, rows}, {1, cols}}},
+               {{kF32, {cols, rows}, {}}}, {}, {}, 0, 0};
   return finished(std::move(test), 0);
 }
 
@@ -120,7 +125,8 @@ std::vector<Case> cases() {
   all.push_back(matmul_integer(128, 384, 1536));
   for (const ConvShape& shape : {ConvShape{56, 64, 64, 3, 1, 1}, {28, 128, 128, 3, 1, 1}, {14, 256, 256, 3, 1, 1},
                                  {7, 512, 512, 3, 1, 1}, {56, 64, 256, 1, 1, 1}, {14, 1024, 256, 1, 1, 1},
-                                 {56, 128, 128, 3, 2, 1}, {224, 3, 64, 7, 2, 1}, {80, 24, 72, 1, 1, 1}, {40, 120, 40, 1, 1, 1},
+                                 {56, 128, 128, 3, 2, 1}, {224, 3, 64, 7, 2, 1}, {80, 24, 72, 1, 1, 1},
+                                 {40, 120, 40, 1, 1, 1},
                                  {112, 32, 32, 3, 1, 32}, {56, 96, 96, 3, 2, 96}, {14, 480, 480, 5, 1, 480}}) {
     all.push_back(conv(shape));
   }

@@ -36,7 +36,8 @@ std::vector<int32_t> oracle(const Product& p, int64_t batches, int64_t m, int64_
       for (int64_t j = 0; j < n; ++j) {
         int64_t sum = 0;
         for (int64_t step = 0; step < k; ++step) {
-          const int64_t at = p.a_strides.empty() ? (batch * m + i) * k + step : i * p.a_strides[0] + step * p.a_strides[1];
+          const int64_t at =
+              p.a_strides.empty() ? (batch * m + i) * k + step : i * p.a_strides[0] + step * p.a_strides[1];
           sum += (value_of(p.a, at) - zero_of(p.a_zero, i)) *
                  (value_of(p.b, ((shared ? 0 : batch) * k + step) * n + j) - zero_of(p.b_zero, j));
         }
@@ -137,20 +138,19 @@ void test_matmul_integer() {
   check_size(kU8, kI8, 4, 0, 5);
   check_size(kU8, kI8, 0, 4, 5);
   using movement::random_array;
-  check_product({random_array(kU8, {2, 3, 5, 7}), random_array(kI8, {7, 9}), random_array(kU8, {1}), absent(), {}, "shared B"},
-                {2, 3, 5, 7}, {2, 3, 5, 9}, 6, 5, 7, 9);
-  check_product({random_array(kU8, {2, 3, 5, 7}), random_array(kI8, {2, 3, 7, 9}), random_array(kU8, {5, 1}), absent(), {}, "batches"},
-                {2, 3, 5, 7}, {2, 3, 5, 9}, 6, 5, 7, 9);
-  check_product({random_array(kI8, {7}), random_array(kU8, {7, 9}), absent(), random_array(kU8, {9}), {}, "vector"}, {7}, {9},
-                1, 1, 7, 9);
-  check_product({random_array(kU8, {7, 5}), random_array(kI8, {7, 9}), absent(), absent(), {1, 5}, "transposed"}, {5, 7}, {5, 9},
-                1, 5, 7, 9);
+  const Array a = random_array(kU8, {2, 3, 5, 7}), b = random_array(kI8, {7, 9});
+  check_product({a, b, random_array(kU8, {1}), absent(), {}, "shared B"}, {2, 3, 5, 7}, {2, 3, 5, 9}, 6, 5, 7, 9);
+  check_product({a, random_array(kI8, {2, 3, 7, 9}), random_array(kU8, {5, 1}), absent(), {}, "batches"}, {2, 3, 5, 7},
+                {2, 3, 5, 9}, 6, 5, 7, 9);
+  check_product({random_array(kI8, {7}), random_array(kU8, {7, 9}), absent(), random_array(kU8, {9}), {}, "vector"},
+                {7}, {9}, 1, 1, 7, 9);
+  check_product({random_array(kU8, {7, 5}), b, absent(), absent(), {1, 5}, "transposed"}, {5, 7}, {5, 9}, 1, 5, 7, 9);
   // The largest products there are: no instruction may saturate.
   for (const int64_t k : {4, 64}) {
-    Array a(kU8, {3, k}), b(kI8, {k, 5});
-    std::memset(a.data(), 0xff, static_cast<size_t>(a.size()));
-    std::memset(b.data(), 0x80, static_cast<size_t>(b.size()));
-    check_product({a, b, absent(), absent(), {}, "extremes"}, {3, k}, {3, 5}, 1, 3, k, 5);
+    Array largest(kU8, {3, k}), smallest(kI8, {k, 5});
+    std::memset(largest.data(), 0xff, static_cast<size_t>(largest.size()));
+    std::memset(smallest.data(), 0x80, static_cast<size_t>(smallest.size()));
+    check_product({largest, smallest, absent(), absent(), {}, "extremes"}, {3, k}, {3, 5}, 1, 3, k, 5);
   }
   check_refused("depths", random_array(kU8, {3, 4}), random_array(kU8, {5, 6}), absent(), {3, 6}, GK_INVALID_ARGUMENT);
   check_refused("dtype", random_array(kI32, {3, 4}), random_array(kU8, {4, 6}), absent(), {3, 6}, GK_UNSUPPORTED);

@@ -250,7 +250,8 @@ void test_epilogues() {
         {"add by row, relu", {add, kFloat, 2, 0, 1, -1, relu, kFloat, 3, 2, -1, -1}, {}, 3, {column},
          [](double x, double r) { return x + r < 0 ? 0 : x + r; }},
         {"times", {mul, kFloat, 2, 0, 1, -1}, {}, 2, {whole}, [](double x, double r) { return x * r; }},
-        {"sigmoid", {sigmoid, kFloat, 1, 0, -1, -1}, {}, 1, {}, [](double x, double) { return 1 / (1 + std::exp(-x)); }},
+        {"sigmoid", {sigmoid, kFloat, 1, 0, -1, -1}, {}, 1, {},
+         [](double x, double) { return 1 / (1 + std::exp(-x)); }},
     };
     for (const EpilogueCase& each : cases) {
       for (const bool full_bias : {false, true}) {

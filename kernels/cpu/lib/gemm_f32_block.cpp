@@ -125,7 +125,8 @@ void run_range(Progress& progress, const Range& range, bool first, bool last, co
     int64_t panel_rows = progress.depth;
     if (packs) {
       const float* source = block.pack.data + first_row * block.pack.k_stride + from * block.pack.other_stride;
-      gemm_pack_b(source, block.pack.k_stride, block.pack.other_stride, depth, end - from, 0, depth, block.pack.scratch);
+      gemm_pack_b(source, block.pack.k_stride, block.pack.other_stride, depth, end - from, 0, depth,
+                  block.pack.scratch);
       b = block.pack.scratch;
       panel_rows = depth;
     }
@@ -195,7 +196,8 @@ void gemm_block(const GemmBlock& block) {
     stage_rows(progress, range, staged);
     const bool last = next.tap >= block.taps;
     const int64_t next_row = last ? 0 : next.tap * block.k + next.k_first;
-    run_range(progress, range, range.tap == 0 && range.k_first == 0, last, last ? nullptr : block.b + next_row * kGemmCols);
+    const float* after = last ? nullptr : block.b + next_row * kGemmCols;
+    run_range(progress, range, range.tap == 0 && range.k_first == 0, last, after);
     range = next;
   }
 }

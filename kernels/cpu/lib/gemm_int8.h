@@ -102,7 +102,8 @@ struct DotRow {
 };
 inline __attribute__((always_inline)) DotColumns dot_columns(const int8_t* b) {
   const VecI32 four = (VecI32)load_u32(b);
-  return {{(VecU32)((four << 24) >> 24), (VecU32)((four << 16) >> 24), (VecU32)((four << 8) >> 24), (VecU32)(four >> 24)}};
+  return {{(VecU32)((four << 24) >> 24), (VecU32)((four << 16) >> 24), (VecU32)((four << 8) >> 24),
+           (VecU32)(four >> 24)}};
 }
 inline __attribute__((always_inline)) DotRow dot_row(const uint8_t* a) { return {{a[0], a[1], a[2], a[3]}}; }
 inline __attribute__((always_inline)) VecU32 dot(VecU32 sum, const DotRow& a, const DotColumns& b) {

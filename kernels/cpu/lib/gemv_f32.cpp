@@ -71,7 +71,8 @@ void gemv_f32(const GemvMatrix& matrix, int64_t begin, int64_t end, float* y) {
   for (int64_t i = 0; i < count; ++i) y[i] = 0.0f;
   int64_t k = 0;
   for (; k + kSteps <= matrix.k; k += kSteps) {
-    add_rows<kSteps>(w + k * matrix.k_stride, matrix.k_stride, matrix.x + k * matrix.x_stride, matrix.x_stride, count, y);
+    const float* x = matrix.x + k * matrix.x_stride;
+    add_rows<kSteps>(w + k * matrix.k_stride, matrix.k_stride, x, matrix.x_stride, count, y);
   }
   for (; k < matrix.k; ++k) add_rows<1>(w + k * matrix.k_stride, 0, matrix.x + k * matrix.x_stride, 0, count, y);
 }

@@ -62,7 +62,8 @@ inline bool read_matmul(const gk_tensor& a, const gk_tensor& b, const gk_tensor&
   if (s->batch_rank < 0 || a.ndim - 2 > s->batch_rank || b.ndim - 2 > s->batch_rank) return false;
   for (int i = 0; i < s->batch_rank; ++i) s->batch[i] = y.shape[i];
   // A vector A is one row whose elements are k, a vector B one column.
-  if (!read_matmul_strides(a, *s, s->rows, 1, trans_a, &s->a) || !read_matmul_strides(b, *s, 1, s->cols, trans_b, &s->b) ||
+  if (!read_matmul_strides(a, *s, s->rows, 1, trans_a, &s->a) ||
+      !read_matmul_strides(b, *s, 1, s->cols, trans_b, &s->b) ||
       !read_matmul_strides(y, *s, s->rows, s->cols, false, &s->y)) {
     return false;
   }

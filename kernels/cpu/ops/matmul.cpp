@@ -179,7 +179,8 @@ void matrices_body(void* context, int64_t begin, int64_t end, int32_t worker) {
 void finish_vector(const Work& work, const float* sums, int64_t batch, int64_t from, int64_t count) {
   const State& s = *work.state;
   const MatmulOffsets at = matmul_offsets(s.shape, batch);
-  const int64_t y_step = s.by_row ? s.shape.y.row : s.shape.y.col, bias_step = s.by_row ? s.shape.added.row : s.shape.added.col;
+  const int64_t y_step = s.by_row ? s.shape.y.row : s.shape.y.col;
+  const int64_t bias_step = s.by_row ? s.shape.added.row : s.shape.added.col;
   float* y = work.y + at.y + from * y_step;
   for (int64_t i = 0; i < count; ++i) {
     float sum = s.alpha == 1.0f ? sums[i] : s.alpha * sums[i];
@@ -250,9 +251,9 @@ int run(const gk_call* call, const State* s) {
   }
   int status;
   if (s->algorithm == kVector) {
-    const int64_t flops = 2 * (s->shape.k < 1 ? 1 : s->shape.k);
-    status = parallel_for(call, s->shape.batches * (s->by_row ? s->shape.m : s->shape.n), 16 + kGrainBytes / 2 / flops, vectors_body,
-                          &work);
+    const int64_t results = s->shape.batches * (s->by_row ? s->shape.m : s->shape.n);
+    const int64_t bytes = 4 * (s->shape.k < 1 ? 1 : s->shape.k);
+    status = parallel_for(call, results, 16 + kGrainBytes / bytes, vectors_body, &work);
   } else {
     work.grid = gemm_grid(matrix_of(*s));
     const int64_t flops = 2 * s->shape.m * s->shape.n * (s->shape.k < 1 ? 1 : s->shape.k) / work.grid.units();
