@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @e.precision_option
 @o.threads_option
 @o.equality_option
+@click.option("--backends", metavar="A,B", help="Only these may run regions, most preferred first.")
 @click.option("--strict", is_flag=True, help="A node that falls back to another backend is an error.")
 @click.option("--no-measure", is_flag=True, help="Trust records and the analytic model.")
 @click.option("--measure-each", is_flag=True, help="Also measure what each pass is worth.")
@@ -65,6 +66,7 @@ def compile_(
     precision: str,
     threads: int | None,
     equality: str,
+    backends: str | None,
     strict: bool,
     no_measure: bool,
     measure_each: bool,
@@ -134,6 +136,7 @@ def compile_(
             measure=not no_measure,
             measure_each=measure_each,
             measure_seconds=measure_seconds,
+            backends=tuple(name.strip() for name in backends.split(",")) if backends else None,
             strict=strict,
             replay=replay,
             instruments=instruments,

@@ -102,7 +102,7 @@ class _Compilation:
         check_replaceable(Path(os.path.abspath(self.output)))  # noqa: PTH100
         target = find_target(self.options.target)
         decisions = recorded_decisions(self.options.replay) if self.options.replay is not None else None
-        backends = _decided(usable_backends(target), decisions, target)
+        backends = _decided(_asked(usable_backends(target), self.options.backends), decisions, target)
         steps = self._steps(decisions, backends, target)
         threads = self.options.threads or (decisions.threads if decisions else None) or available_threads()
         with self._stage("import"):
@@ -269,6 +269,19 @@ class _Compilation:
     def _measure_progress(self, rounds: int, fraction: float) -> None:
         assert self.options.progress is not None
         self.options.progress(f"measure: {min(fraction, 1):.0%} ({rounds} rounds)")
+
+
+def _asked(backends: list[Backend], names: tuple[str, ...] | None) -> list[Backend]:
+    """The backends a person names, in that order; UsageError for one that cannot be had."""
+    if names is None:
+        return backends
+    found = {backend.name: backend for backend in backends}
+    for name in names:
+        if name not in found:
+            raise UsageError(
+                f"backend '{name}' is not to be had for this target", f"there is {', '.join(found)}"
+            )
+    return [found[name] for name in dict.fromkeys(names)] or backends
 
 
 def _decided(backends: list[Backend], decisions: Decisions | None, target: Target) -> list[Backend]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -48,6 +49,11 @@ def proto(text: str) -> onnx.ModelProto:
     return onnx.parser.parse_model(text)
 
 
+def _compile(model: onnx.ModelProto, **options: Any) -> graphopt.CompileResult:
+    """Compile for ONNX Runtime, whose passes these tests are about."""
+    return graphopt.compile(model, backends=("onnxruntime",), **options)
+
+
 def names(steps: object) -> list[str]:
     """Names of the passes of a pipeline."""
     return [step.name() for step in flatten(steps)]  # type: ignore[arg-type]
@@ -69,18 +75,18 @@ def test_o2_ends_with_the_backend_and_o1_does_not() -> None:
 
 
 def test_the_pipeline_that_is_recorded_holds_the_legalisation(tmp_path: Path) -> None:
-    first = graphopt.compile(proto(POST_NORM), output=tmp_path / "a.gopt", measure=False)
+    first = _compile(proto(POST_NORM), output=tmp_path / "a.gopt", measure=False)
     manifest = open_artifact(first.path).manifest
     assert "split-skip-normalization" in str(manifest.details["pipeline"])
     assert "split-skip-normalization" in {effect.pass_text for effect in first.report.effects}
-    again = graphopt.compile(proto(POST_NORM), output=tmp_path / "b.gopt", replay=first.path)
+    again = _compile(proto(POST_NORM), output=tmp_path / "b.gopt", replay=first.path)
     assert region(again.path) == region(first.path)
 
 
 @pytest.mark.parametrize("wrong", ALL_WRONG, ids=lambda cls: cls.name())
 def test_a_wrong_pass_is_dropped_and_named(wrong: type[Pass], tmp_path: Path) -> None:
     passes = ["canonical,simplify,fold", wrong(), "split-skip-normalization"]
-    done = graphopt.compile(proto(POST_NORM), output=tmp_path / "m.gopt", passes=passes, measure=False)
+    done = _compile(proto(POST_NORM), output=tmp_path / "m.gopt", passes=passes, measure=False)
     assert [dropped.pass_text for dropped in done.report.dropped] == [wrong.name()]
     assert done.report.equality is not None
     assert done.report.equality["equal"]
@@ -98,12 +104,12 @@ def test_bisect_finds_a_wrong_one(tmp_path: Path) -> None:
 
 def test_a_pass_of_another_backend_does_not_run(tmp_path: Path) -> None:
     passes = ["canonical", NeverAsked()]
-    done = graphopt.compile(proto(POST_NORM), output=tmp_path / "m.gopt", passes=passes, measure=False)
+    done = _compile(proto(POST_NORM), output=tmp_path / "m.gopt", passes=passes, measure=False)
     assert not done.report.dropped
 
 
 def test_the_settings_a_region_wants_reach_the_session(tmp_path: Path) -> None:
-    done = graphopt.compile(proto(POST_NORM), output=tmp_path / "m.gopt", measure=False)
+    done = _compile(proto(POST_NORM), output=tmp_path / "m.gopt", measure=False)
     (entry,) = open_artifact(done.path).manifest.regions
     config = entry.options["session_config"]
     assert config == {"optimization.disable_specified_optimizers": "SkipLayerNormFusion"}
@@ -124,7 +130,7 @@ def optimised_ops(model: onnx.ModelProto, folder: Path, config: dict[str, str]) 
 
 
 def test_calls_reach_the_legalisation_and_are_inlined_after_it(tmp_path: Path) -> None:
-    done = graphopt.compile(proto(CALLS), output=tmp_path / "m.gopt", measure=False)
+    done = _compile(proto(CALLS), output=tmp_path / "m.gopt", measure=False)
     assert [f.name for f in onnx.load(done.path / "model.onnx").functions] == ["Silu"]
     built = region(done.path)
     assert not built.functions

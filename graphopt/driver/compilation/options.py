@@ -46,6 +46,7 @@ class CompileOptions:
         measure: race the result against the input, and never ship a slower one.
         measure_each: also measure what each pass is worth.
         measure_seconds: budget of one comparison of two engines.
+        backends: names of the backends that may run regions, most preferred first; None takes all there are.
         strict: a node that falls back to another backend is an error.
         replay: an earlier artifact whose decisions are repeated without measuring.
         instruments: watchers of the pipeline.
@@ -69,6 +70,7 @@ class CompileOptions:
     measure: bool = True
     measure_each: bool = False
     measure_seconds: float = DEFAULT_MEASURE_SECONDS
+    backends: tuple[str, ...] | None = None
     strict: bool = False
     replay: str | os.PathLike[str] | None = None
     instruments: Sequence[Instrument] = ()
