@@ -1,7 +1,7 @@
 // Convolution with few channels or few filters: lines of X are copied with their padding into a band that stays in
 // the cache, where the taps of one kernel line are neighbours.
 //
-//   y[pixel][m] = epilogue(bias[m] + Σ_line Σ_i band[line][pixel · stride · C + i] · w[m][line][i]),  i < kernel width · C
+//   y[pixel][m] = epilogue(bias[m] + Σ_line Σ_i band[line][pixel · stride · C + i] · w[m][line][i]), i < width · C
 //
 // With few channels a product of kernel lines is much longer than one of single taps. With fewer filters than a vector
 // has lanes, `fold` neighbouring pixels are taken as the columns of one row: its sums run over the union of their

@@ -123,7 +123,9 @@ int read_conv_shape(const gk_call* call, ConvShape* shape) {
   }
   if (has_input(call, 2)) {
     const gk_tensor& bias = call->inputs[2];
-    if (!is_sound(bias) || !is_compact(bias) || bias.ndim != 1 || bias.shape[0] != shape->filters) return GK_INVALID_ARGUMENT;
+    if (!is_sound(bias) || !is_compact(bias) || bias.ndim != 1 || bias.shape[0] != shape->filters) {
+      return GK_INVALID_ARGUMENT;
+    }
   }
   if (!read_axes(call, "strides", spatial, 1, 1, shape->stride) ||
       !read_axes(call, "dilations", spatial, 1, 1, shape->dilation)) {

@@ -127,7 +127,8 @@ void fetch_ahead(const Run& run, int64_t next, int64_t next_count, int64_t first
 }
 
 // Filters [col0, col0 + cols) of the block's tiles.
-void transform_outputs(const Run& run, int64_t first, int64_t count, int64_t col0, int64_t cols, const float* products) {
+void transform_outputs(const Run& run, int64_t first, int64_t count, int64_t col0, int64_t cols,
+                       const float* products) {
   const ConvShape& s = *run.shape;
   TilePlace place = place_of(run, first);
   WinogradOutput to = {};
@@ -225,8 +226,8 @@ bool winograd_pays(const gk_call*, const ConvShape& s) {
   }
   if (s.kernel[0] != 1 || s.in[0] != 1 || s.out[0] != 1 || s.group != 1) return false;
   if (s.channels < kLeastChannels || s.channels > kMostChannels || s.filters < kLeastChannels) return false;
-  // Per channel and filter: multiplications and additions saved, against the 28 more bytes of transformed weights, which
-  // come from memory where pixels are few.
+  // Per channel and filter: multiplications and additions saved, against the 28 more bytes of transformed weights,
+  // which come from memory where pixels are few.
   const double tiles = static_cast<double>(s.batch * ceil_div(s.out[1], 2) * ceil_div(s.out[2], 2));
   const double direct = 1.1 * 18.0 * static_cast<double>(s.batch * s.pixels()), here = 1.2 * 32.0 * tiles;
   return direct - here > 28.0 * kFlopsPerByte;

@@ -8,7 +8,6 @@
 #include "cpu/lib/conv_shape.h"
 #include "cpu/lib/conv_winograd.h"
 #include "cpu/lib/gemm_f32.h"
-#include "cpu/lib/strided_copy.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -24,7 +23,6 @@ struct State {
   int64_t packed_bytes;  // of W
   int32_t packs_in_run;  // W is not constant: it is packed into the workspace,
   int64_t packed_at;     // so many bytes from its start
-  int64_t x_at, y_at;    // X and Y without gaps in the workspace, for an algorithm that takes no gaps; else -1
   DepthwisePlan depthwise;
   IndirectPlan indirect;
   WinogradPlan winograd;
@@ -40,6 +38,8 @@ DepthwiseShape depthwise_shape(const ConvShape& shape) {
   result.batch = shape.batch;
   result.channels = shape.channels;
   result.multiplier = shape.group_filters();
+  result.x_step = shape.x_step;
+  result.y_step = shape.y_step;
   for (int i = 0; i < 3; ++i) {
     result.in[i] = shape.in[i];
     result.out[i] = shape.out[i];
@@ -81,18 +81,9 @@ int prepare(const gk_call* call, State* state, gk_prepared* prepared) {
   status = prepare_epilogue_of(call, state);
   if (status != GK_OK || state->algorithm == kEmpty) return status;
   int64_t scratch = 0;
-  state->x_at = state->y_at = -1;
   if (state->algorithm == kDepthwise) {
     prepare_depthwise(depthwise_shape(s), &state->depthwise);
     state->packed_bytes = depthwise_packed_bytes(state->depthwise);
-    if (s.x_step != s.channels) {
-      state->x_at = scratch;
-      scratch += aligned(4 * s.batch * s.in[0] * s.in[1] * s.in[2] * s.channels);
-    }
-    if (s.y_step != s.filters) {
-      state->y_at = scratch;
-      scratch += aligned(4 * s.batch * s.pixels() * s.filters);
-    }
   } else if (state->algorithm == kWinograd) {
     prepare_winograd(call, s, &state->winograd);
     state->packed_bytes = winograd_packed_bytes(s);
@@ -152,34 +143,12 @@ int run_product(const gk_call* call, const State& state, const float* packed, co
   return gemm_f32(call, matrix);
 }
 
-int copy_pixels(const gk_call* call, int64_t pixels, int64_t floats, const float* from, int64_t from_step, float* to,
-                int64_t to_step) {
-  const int64_t dims[] = {pixels, floats}, from_steps[] = {from_step, 1}, to_steps[] = {to_step, 1};
-  return run_copy(call, describe_copy(2, dims, from_steps, to_steps, sizeof(float)),
-                  reinterpret_cast<const char*>(from), reinterpret_cast<char*>(to));
-}
-
-int run_depthwise_of(const gk_call* call, const State& state, const float* packed, const float* bias, char* workspace) {
-  const ConvShape& s = state.shape;
-  const float* x = data_of<const float>(call->inputs[0]);
-  float* y = data_of<float>(call->outputs[0]);
-  if (state.x_at >= 0) {
-    float* compact = reinterpret_cast<float*>(workspace + state.x_at);
-    const int64_t pixels = s.batch * s.in[0] * s.in[1] * s.in[2];
-    const int status = copy_pixels(call, pixels, s.channels, x, s.x_step, compact, s.channels);
-    if (status != GK_OK) return status;
-    x = compact;
-  }
-  float* compact = state.y_at >= 0 ? reinterpret_cast<float*>(workspace + state.y_at) : y;
-  const int status = run_depthwise(call, state.depthwise, x, packed, bias, state.epilogue, compact);
-  if (status != GK_OK || state.y_at < 0) return status;
-  return copy_pixels(call, s.batch * s.pixels(), s.filters, compact, s.filters, y, s.y_step);
-}
-
 int run(const gk_call* call, const State* state) {
   if (state->algorithm == kEmpty) return GK_OK;
   const ConvShape& shape = state->shape;
-  if (call->prepared != nullptr && call->workspace.size < call->prepared->workspace_bytes) return GK_WORKSPACE_TOO_SMALL;
+  if (call->prepared != nullptr && call->workspace.size < call->prepared->workspace_bytes) {
+    return GK_WORKSPACE_TOO_SMALL;
+  }
   if (state->packs_in_run == 0 && call->packed == nullptr) return GK_INVALID_ARGUMENT;
   auto start = reinterpret_cast<uintptr_t>(call->workspace.data);
   char* workspace = reinterpret_cast<char*>((start + kAlign - 1) / kAlign * kAlign);
@@ -191,7 +160,8 @@ int run(const gk_call* call, const State* state) {
   const float* bias = has_input(call, 2) ? data_of<const float>(call->inputs[2]) : nullptr;
   int status = GK_OK;
   if (state->algorithm == kDepthwise) {
-    status = run_depthwise_of(call, *state, packed, bias, workspace);
+    status = run_depthwise(call, state->depthwise, data_of<const float>(call->inputs[0]), packed, bias, state->epilogue,
+                           data_of<float>(call->outputs[0]));
   } else if (state->algorithm == kWinograd) {
     status = run_winograd(call, shape, state->winograd, packed, bias, state->epilogue, state->outer, workspace);
   } else if (state->algorithm == kLines) {
