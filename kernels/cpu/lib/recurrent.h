@@ -90,6 +90,8 @@ int recurrent_phases(RecurrentCell cell);
 
 int prepare_recurrent(const gk_call* call, RecurrentCell cell, RecurrentState* state, gk_prepared* prepared);
 int pack_recurrent(const gk_call* call, const RecurrentState* state);
+// The weights of one direction as they are packed, [weight_floats].
+void pack_recurrent_direction(const gk_call* call, const RecurrentState& state, int64_t direction, float* to);
 int run_recurrent(const gk_call* call, const RecurrentState* state);
 
 }  // namespace GK_LEVEL
