@@ -3,55 +3,17 @@
 // for a 3×3 kernel a tile of 2×8 pixels loads 40 inputs and 9 weights for 144 multiplications.
 #include "cpu/lib/conv_depthwise.h"
 
-#include "cpu/lib/lanes.h"
+#include "cpu/lib/conv_depthwise_tile.h"
 #include "cpu/lib/program.h"
-#include "cpu/lib/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
+
+using namespace depthwise;
+
 namespace {
 
-constexpr int kMostFastRows = 8;  // input rows of a tile of the fast kernels: kernel height, one more for two rows
-constexpr int kTile = 8;          // output pixels
-constexpr int kGenericTile = 4;
 constexpr int64_t kFinishFloats = 4096;  // results that wait for their epilogue
-constexpr int kGenericTaps = 32;  // taps between two visits to Y
-constexpr bool kHasMasks = kVectorBytes == 64;
-
-#define GK_TILE inline __attribute__((always_inline))
-
-// A vector of which the first `left` lanes count; more than all is all.
-GK_TILE VecF32 load_some(const float* from, int64_t left) {
-  return left >= kLanes ? load_lanes(from) : load_part(from, left);
-}
-
-GK_TILE void store_some(float* to, VecF32 v, int64_t left) {
-  if (left >= kLanes) return store_lanes(to, v);
-  store_part(to, v, left);
-}
-
-// What is done to results in registers: y = clamp(x), or that of mobile networks, y = x · clamp(x / 6 + 1/2, 0, 1) with
-// perhaps a number to multiply by and one to add.
-struct Activation {
-  float low, high;
-  bool swish, affine;
-  float scale, shift;
-};
-
-template <int Count>
-GK_TILE void activate(const Activation& activation, VecF32* v) {
-  if (!activation.swish) {
-    const VecF32 low = splat(activation.low), high = splat(activation.high);
-#pragma GCC unroll 16
-    for (int i = 0; i < Count; ++i) v[i] = vmath::clamp(v[i], low, high);
-    return;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < Count; ++i) v[i] *= vmath::clamp(v[i] * (1.0f / 6) + 0.5f, VecF32{}, splat(1.0f));
-  if (!activation.affine) return;
-#pragma GCC unroll 16
-  for (int i = 0; i < Count; ++i) v[i] = v[i] * activation.scale + activation.shift;
-}
 
 // Whether that is all there is to do.
 bool read_activation(const Epilogue& epilogue, Activation* activation) {
@@ -79,167 +41,6 @@ bool read_activation(const Epilogue& epilogue, Activation* activation) {
   }
   activation->swish = true;
   return value == epilogue.result;
-}
-
-int64_t blocks_of(int64_t channels) { return (channels + kLanes - 1) / kLanes; }
-
-// What a register tile reads and writes. Input row i of the tile meets kernel row i - r of output row r.
-struct Tile {
-  const float* const* table;  // [input row][column] pointers to pixels, or null: column j of row i is at
-  const float* x;             // x + i * row_step + j * pixel_step
-  int64_t row_step, pixel_step;
-  int row_begin, row_end;     // input rows that are not padding
-  int kernel_rows;
-  const float* weights;       // of channel block 0
-  int64_t block_step;         // between two blocks of weights
-  const float* bias;
-  float* y;
-  int64_t y_row_step, y_step, channels;
-  int count;                  // output pixels to write
-  Activation activation;
-};
-
-// One input row into the accumulators of the output rows it belongs to (First, Second).
-template <int KW, int SW, int P, bool First, bool Second, bool Table, bool Tail>
-GK_TILE void add_row(const Tile& tile, int i, int64_t c, int64_t left, const float* weights, VecF32 (*acc)[P]) {
-  constexpr int columns = (P - 1) * SW + KW;
-  VecF32 w[2][KW];
-#pragma GCC unroll 16
-  for (int t = 0; t < KW; ++t) {
-    if constexpr (First) w[0][t] = load_lanes(weights + (i * KW + t) * kLanes);
-    if constexpr (Second) w[1][t] = load_lanes(weights + ((i - 1) * KW + t) * kLanes);
-  }
-  const float* row = Table ? nullptr : tile.x + i * tile.row_step + c;
-#pragma GCC unroll 32
-  for (int j = 0; j < columns; ++j) {
-    const float* at = Table ? tile.table[i * columns + j] + c : row + j * tile.pixel_step;
-    const VecF32 x = Tail ? load_some(at, left) : load_lanes(at);
-#pragma GCC unroll 16
-    for (int p = 0; p < P; ++p) {
-      const int t = j - p * SW;
-      if (t < 0 || t >= KW) continue;
-      if constexpr (First) acc[0][p] += x * w[0][t];
-      if constexpr (Second) acc[1][p] += x * w[1][t];
-    }
-  }
-}
-
-// One vector of channels.
-template <int KW, int SW, int R, int P, bool Table, bool Tail>
-GK_TILE void tile_block(const Tile& tile, int64_t c, const float* weights) {
-  const int64_t left = tile.channels - c;
-  VecF32 start = {};
-  if (tile.bias != nullptr) start = Tail ? load_some(tile.bias + c, left) : load_lanes(tile.bias + c);
-  VecF32 acc[R][P];
-#pragma GCC unroll 32
-  for (int i = 0; i < R * P; ++i) acc[i / P][i % P] = start;
-  if constexpr (R == 1) {
-    for (int i = tile.row_begin; i < tile.row_end; ++i) {
-      add_row<KW, SW, P, true, false, Table, Tail>(tile, i, c, left, weights, acc);
-    }
-  } else {
-    int i = tile.row_begin;
-    const int both = tile.row_end < tile.kernel_rows ? tile.row_end : tile.kernel_rows;
-    if (i == 0 && i < both) add_row<KW, SW, P, true, false, Table, Tail>(tile, i++, c, left, weights, acc);
-    for (; i < both; ++i) add_row<KW, SW, P, true, true, Table, Tail>(tile, i, c, left, weights, acc);
-    if (i < tile.row_end) add_row<KW, SW, P, false, true, Table, Tail>(tile, i, c, left, weights, acc);
-  }
-#pragma GCC unroll 2
-  for (int r = 0; r < R; ++r) {
-    float* y = tile.y + r * tile.y_row_step + c;
-    activate<P>(tile.activation, acc[r]);
-#pragma GCC unroll 16
-    for (int p = 0; p < P; ++p) {
-      if (Table && p >= tile.count) break;
-      if constexpr (Tail) {
-        store_some(y + p * tile.y_step, acc[r][p], left);
-      } else {
-        store_lanes(y + p * tile.y_step, acc[r][p]);
-      }
-    }
-  }
-}
-
-template <int KW, int SW, int R, int P, bool Table>
-void fast_tile(const Tile& tile) {
-  const float* weights = tile.weights;
-  int64_t c = 0;
-  for (; c + kLanes <= tile.channels; c += kLanes, weights += tile.block_step) {
-    tile_block<KW, SW, R, P, Table, false>(tile, c, weights);
-  }
-  if constexpr (kHasMasks) {
-    if (c < tile.channels) tile_block<KW, SW, R, P, Table, true>(tile, c, weights);
-  }
-}
-
-// Any kernel, stride and dilation, from pointers per tap and pixel. Channels from `first` on.
-struct Taps {
-  const float* x[kGenericTaps][kGenericTile];
-  int count;
-  bool begin, end;  // of the kernel: start with the bias, not Y; end with the clamp
-};
-
-template <bool Multiplied>
-void generic_tile(const Tile& tile, const Taps& taps, int64_t first, int64_t multiplier, const float* weights) {
-  for (int64_t c = first; c < tile.channels; c += kLanes, weights += tile.block_step) {
-    const int64_t left = tile.channels - c;
-    const int64_t from = Multiplied ? c / multiplier : c;
-    VecI32 lane = {};
-    int64_t reads = left;
-    if constexpr (Multiplied) {
-      for (int i = 0; i < kLanes; ++i) lane[i] = static_cast<int32_t>((c + i) / multiplier - from);
-      reads = (tile.channels - 1) / multiplier - from + 1;
-    }
-    VecF32 acc[kGenericTile];
-#pragma GCC unroll 4
-    for (int p = 0; p < kGenericTile; ++p) {
-      acc[p] = VecF32{};
-      if (!taps.begin) {
-        if (p < tile.count) acc[p] = load_some(tile.y + p * tile.y_step + c, left);
-      } else if (tile.bias != nullptr) {
-        acc[p] = load_some(tile.bias + c, left);
-      }
-    }
-    for (int t = 0; t < taps.count; ++t) {
-      const VecF32 w = load_lanes(weights + t * kLanes);
-#pragma GCC unroll 4
-      for (int p = 0; p < kGenericTile; ++p) {
-        VecF32 x = load_some(taps.x[t][p] + from, reads);
-        if constexpr (Multiplied) x = __builtin_shuffle(x, lane);
-        acc[p] += x * w;
-      }
-    }
-    if (taps.end) activate<kGenericTile>(tile.activation, acc);
-#pragma GCC unroll 4
-    for (int p = 0; p < kGenericTile; ++p) {
-      if (p < tile.count) store_some(tile.y + p * tile.y_step + c, acc[p], left);
-    }
-  }
-}
-
-using FastTile = void (*)(const Tile&);
-
-// The kernels of one kernel width and stride, for one or two rows.
-struct FastTiles {
-  FastTile inner;     // eight pixels, no padding at the sides
-  FastTile table[3];  // eight, four, two pixels
-};
-
-template <int KW, int SW, int R>
-constexpr FastTiles kFast = {fast_tile<KW, SW, R, kTile, false>,
-                             {fast_tile<KW, SW, R, 8, true>, fast_tile<KW, SW, R, 4, true>, fast_tile<KW, SW, R, 2, true>}};
-
-const FastTiles* fast_tiles(int64_t width, int64_t stride, int64_t rows) {
-  if constexpr (kVectorRegisters >= 32) {
-    if (rows == 2 && stride == 1 && width == 3) return &kFast<3, 1, 2>;
-    if (rows == 2 && stride == 1 && width == 5) return &kFast<5, 1, 2>;
-  }
-  if (rows == 1 && stride == 1 && width == 3) return &kFast<3, 1, 1>;
-  if (rows == 1 && stride == 1 && width == 5) return &kFast<5, 1, 1>;
-  if (rows == 1 && stride == 1 && width == 7) return &kFast<7, 1, 1>;
-  if (rows == 1 && stride == 2 && width == 3) return &kFast<3, 2, 1>;
-  if (rows == 1 && stride == 2 && width == 5) return &kFast<5, 2, 1>;
-  return nullptr;
 }
 
 bool is_fast(const DepthwiseShape& s) {

@@ -10,14 +10,16 @@
 // one product, whose rows are then cut up. Where every channel is a group of its own there is nothing to multiply by
 // matrices: a vector of channels walks over the taps.
 // Bytes moved: Y once, X once per chunk of columns, the packed weights once per thread.
-#include "cpu/call.h"
-#include "cpu/lib/epilogue.h"
+#include "cpu/lib/conv_transpose_phase.h"
 #include "cpu/lib/gemm_f32.h"
 #include "cpu/lib/lanes.h"
 #include "cpu/lib/tensor_check.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
+
+using namespace transpose;
+
 namespace {
 
 constexpr int64_t kPointers = 1024;         // row pointers of a block
@@ -25,131 +27,12 @@ constexpr int64_t kPatchFloats = 8 * 1024;  // patches that wait to be cut up: i
 constexpr int64_t kPatchColumns = 256;      // more are cut up by phases
 constexpr int64_t kPanelFloats = 96 * 1024; // weights of a phase that pass over many rows of outputs: from the second cache
 
-struct State {
-  int64_t batch, channels, filters, group;
-  int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
-  int64_t taps, packed_floats, columns;  // columns: filters of a group that a task computes
-  int32_t by_channel;                    // every channel is a group with one filter
-  int32_t by_patch;                      // outputs are patches that do not overlap
-  Epilogue epilogue;
-};
-
-int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-int64_t remainder_of(int64_t a, int64_t b) { return (a % b + b) % b; }
-
-// Taps of an axis whose phase is below `phase`, or equal to it and before tap `until`.
-int64_t taps_before(const State& s, int axis, int64_t phase, int64_t until) {
-  int64_t count = 0;
-  for (int64_t k = 0; k < s.kernel[axis]; ++k) {
-    const int64_t of = k * s.dilation[axis] % s.stride[axis];
-    count += of < phase || (of == phase && k < until);
-  }
-  return count;
-}
-
-// The taps of one phase of an axis.
-struct AxisPhase {
-  int64_t phase, before, count, first;  // first tap; `before` of the phases before it
-};
-
-AxisPhase axis_phase(const State& s, int axis, int64_t phase) {
-  AxisPhase result = {phase, taps_before(s, axis, phase, 0), 0, -1};
-  for (int64_t k = 0; k < s.kernel[axis]; ++k) {
-    if (k * s.dilation[axis] % s.stride[axis] != phase) continue;
-    if (result.count++ == 0) result.first = k;
-  }
-  return result;
-}
-
-// The next tap of the same phase after `k`; the last one's result is past the kernel.
-int64_t next_tap(const State& s, int axis, int64_t k) {
-  const int64_t phase = k * s.dilation[axis] % s.stride[axis];
-  for (++k; k < s.kernel[axis] && k * s.dilation[axis] % s.stride[axis] != phase; ++k) {
-  }
-  return k;
-}
-
-// Taps of all phases before this one.
-int64_t phase_offset(const State& s, const AxisPhase* p) {
-  return p[0].before * s.kernel[1] * s.kernel[2] + p[0].count * (p[1].before * s.kernel[2] + p[1].count * p[2].before);
-}
-
-// The input index that meets output o at tap k, whose phase o has; may lie outside.
-int64_t input_of(const State& s, int axis, int64_t o, int64_t k) {
-  const int64_t distance = o + s.pad[axis] - k * s.dilation[axis];
-  return distance < 0 ? -1 : distance / s.stride[axis];
-}
-
-int read_padding(const gk_call* call, const gk_tensor& y, int spatial, State* s) {
-  int64_t stride[3], dilation[3], output_padding[3], output_shape[3];
-  if (!read_sizes(call, "strides", spatial, 1, 1, stride) || !read_sizes(call, "dilations", spatial, 1, 1, dilation) ||
-      !read_sizes(call, "output_padding", spatial, 0, 0, output_padding) ||
-      !read_sizes(call, "output_shape", spatial, 0, 0, output_shape)) {
-    return GK_INVALID_ARGUMENT;
-  }
-  const Ints pads = ints_attribute(call, "pads");
-  if (pads.length != 0 && pads.length != 2 * spatial) return GK_INVALID_ARGUMENT;
-  const char* auto_pad = string_attribute(call, "auto_pad", "NOTSET");
-  const bool upper = same_text(auto_pad, "SAME_UPPER"), same = upper || same_text(auto_pad, "SAME_LOWER");
-  const bool shaped = ints_attribute(call, "output_shape").length != 0;
-  for (int i = 0; i < 3; ++i) {
-    const int axis = i - 3 + spatial;
-    s->stride[i] = s->dilation[i] = 1;
-    s->pad[i] = 0;
-    if (axis < 0) continue;
-    s->stride[i] = stride[axis];
-    s->dilation[i] = dilation[axis];
-    if (same || shaped) {
-      const int64_t full =
-          (s->in[i] - 1) * stride[axis] + output_padding[axis] + (s->kernel[i] - 1) * dilation[axis] + 1;
-      const int64_t total = full > y.shape[axis + 1] ? full - y.shape[axis + 1] : 0;
-      s->pad[i] = upper ? total / 2 : total - total / 2;
-    } else if (pads.length != 0 && same_text(auto_pad, "NOTSET")) {
-      s->pad[i] = pads.data[axis];
-      if (s->pad[i] <= -kDimLimit || s->pad[i] >= kDimLimit) return GK_INVALID_ARGUMENT;
-    }
-  }
-  return GK_OK;
-}
+using State = TransposeState;
 
 int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
-  if (call->input_count < 2 || call->output_count != 1 || call->inputs == nullptr || call->outputs == nullptr ||
-      (call->attribute_count > 0 && call->attributes == nullptr) || !has_input(call, 0) || !has_input(call, 1)) {
-    return GK_INVALID_ARGUMENT;
-  }
-  const gk_tensor &x = call->inputs[0], &w = call->inputs[1], &y = call->outputs[0];
-  if (!is_f32(x) || !is_f32(w) || !is_f32(y)) return GK_UNSUPPORTED;
-  const int spatial = x.ndim - 2;
-  if (spatial < 1 || spatial > 3 || w.ndim != x.ndim || y.ndim != x.ndim || !is_sound(x) || !is_sound(w) || !is_sound(y)) {
-    return GK_INVALID_ARGUMENT;
-  }
-  s->batch = x.shape[0];
-  s->channels = x.shape[spatial + 1];
-  s->filters = y.shape[spatial + 1];
-  s->group = int_attribute(call, "group", 1);
-  if (s->group < 1 || s->group >= kDimLimit || w.shape[0] != s->channels || s->channels % s->group != 0 ||
-      w.shape[1] * s->group != s->filters || y.shape[0] != s->batch) {
-    return GK_INVALID_ARGUMENT;
-  }
-  if (has_input(call, 2)) {
-    const gk_tensor& bias = call->inputs[2];
-    if (!is_sound_f32(bias) || bias.ndim != 1 || bias.shape[0] != s->filters) return GK_INVALID_ARGUMENT;
-  }
-  for (int i = 0; i < 3; ++i) {
-    const int axis = i - 3 + spatial;
-    s->in[i] = axis < 0 ? 1 : x.shape[axis + 1];
-    s->out[i] = axis < 0 ? 1 : y.shape[axis + 1];
-    s->kernel[i] = axis < 0 ? 1 : w.shape[axis + 2];
-    if (s->kernel[i] < 1) return GK_INVALID_ARGUMENT;
-  }
-  int status = read_padding(call, y, spatial, s);
+  const int status = read_shape(call, s);
   if (status != GK_OK) return status;
   const int64_t pixels = s->out[0] * s->out[1] * s->out[2];
-  status = prepare_epilogue(call, s->batch, pixels, s->filters, &s->epilogue);
-  if (status != GK_OK) return status;
   s->taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
   const int64_t filters = s->filters / s->group, depth = s->channels / s->group;
   s->by_channel = depth == 1 && filters == 1;
