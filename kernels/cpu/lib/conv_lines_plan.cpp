@@ -43,11 +43,11 @@ bool lines_pay(const ConvShape& s) {
   if (s.group != 1 || s.dilation[2] != 1 || s.channels == 0 || s.in[0] * s.in[1] * s.in[2] == 0) return false;
   // The indirect form: a tap at a time, or a kernel line at a time where nothing is padded.
   const bool padded = s.pad[2] != 0 || (s.out[2] - 1) * s.stride[2] + s.kernel[2] > s.in[2];
-  const double per_tap = s.kernel[2] == 1 || !padded ? 0.0 : 3.0 / static_cast<double>(s.channels);
+  const double per_tap = s.kernel[2] == 1 || !padded ? 0.0 : 0.6 / static_cast<double>(s.channels);
   const double indirect = fold_cost(s, 1) * (1.0 + per_tap);
-  const double copy = 2.0 * static_cast<double>(ceil_div(s.stride[2] * s.channels, kLanes) * s.stride[1]) + 4.0;
+  const double copy = 2.0 + static_cast<double>(ceil_div(s.stride[2] * s.channels * s.stride[1], kLanes));
   const double fold = fold_cost(s, best_fold(s)), dot = dot_cost(s);
-  return (fold < dot ? fold : dot) + copy < indirect;
+  return (fold < dot ? fold : dot) + copy < 0.95 * indirect;
 }
 
 void prepare_lines(const gk_call* call, const ConvShape& s, LinesPlan* plan) {
@@ -58,10 +58,8 @@ void prepare_lines(const gk_call* call, const ConvShape& s, LinesPlan* plan) {
   const int64_t kernel_lines = (s.kernel[1] - 1) * s.dilation[1] + 1;
   // Long lines are cut into parts, and short ones put together into a band.
   int64_t most = kBandFloats / (s.kernel[0] * kernel_lines * step);
-  const int64_t tasks = s.batch * s.out[0] * s.out[1], least = plan->fold * kGemmRows * 4;
-  if (tasks < 4 * workers && workers > 1 && most > ceil_div(s.out[2] * tasks, 4 * workers)) {
-    most = ceil_div(s.out[2] * tasks, 4 * workers);
-  }
+  const int64_t tasks = s.batch * s.out[0] * s.out[1], least = plan->fold * kGemmRows / 2;
+  if (tasks < workers && most > ceil_div(s.out[2] * tasks, workers)) most = ceil_div(s.out[2] * tasks, workers);
   most = ceil_div(most < least ? least : most, plan->fold) * plan->fold;
   plan->pixels = most < s.out[2] ? most : s.out[2];
   const int64_t padded = ceil_div(plan->pixels, plan->fold) * plan->fold;
