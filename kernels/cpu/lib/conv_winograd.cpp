@@ -239,7 +239,7 @@ void prepare_winograd(const gk_call* call, const ConvShape& s, WinogradPlan* pla
   const int64_t tiles = s.batch * plan->tile_rows * plan->tile_cols, workers = worker_count(call);
   // Tiles of a task: multiples of the rows of a register tile, as many as fit.
   int64_t most = kInputFloats / (kWinogradPositions * lanes_up(s.channels)) / kGemmRows;
-  most = kGemmRows * (most < 1 ? 1 : most > 4 ? 4 : most);
+  most = kGemmRows * (most < 1 ? 1 : most > 8 ? 8 : most);
   plan->filters_step = kGemmCols * (s.filters <= kGemmCols ? 1 : 2);
   plan->block_cols = ceil_div(s.filters, kGemmCols) * kGemmCols;
   int64_t blocks = ceil_div(tiles, most);
@@ -247,7 +247,7 @@ void prepare_winograd(const gk_call* call, const ConvShape& s, WinogradPlan* pla
   if (tiles < 2 * kGemmRows * workers && panels % workers == 0 && winograd_packed_bytes(s) >= kSharedWeightBytes) {
     plan->block_cols /= workers;
     if (plan->filters_step > plan->block_cols) plan->filters_step = plan->block_cols;
-  } else if (blocks < 4 * workers) {
+  } else {
     blocks = ceil_div(blocks, workers) * workers;
   }
   plan->block_tiles = ceil_div(tiles, blocks < tiles ? blocks : tiles);
