@@ -1,5 +1,6 @@
 # make demo   compile one small real model for this machine, run it, show the report
 # make test   the whole suite
+# make builds the native core built anew: under sanitizers and for aarch64, its C++ tests run in each
 # make lint   ruff, mypy --strict, the import contract, the naming contract
 # make bench  graphopt beside its peers, one process per engine (quiet machine, a few minutes)
 # make node-counts   nodes after -O2 beside onnxslim's and onnxsim's, on the 14 models
@@ -22,8 +23,10 @@ NATIVE := CMakeLists.txt $(shell find kernels -type f 2>/dev/null)
 SOURCES := $(shell find graphopt passes -type f ! -name '*.pyc' 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EDITABLE := $(PIP) install --no-build-isolation --editable
+# Who works on graphopt builds the C++ tests with it: one compilation of the kernels serves both.
+WITH_TESTS := --config-settings=cmake.define.GRAPHOPT_BUILD_TESTS=ON --config-settings=cmake.define.GRAPHOPT_WERROR=ON
 
-.PHONY: demo test lint bench node-counts scaling cuda-share gpu soak zoo clean
+.PHONY: demo test builds lint bench node-counts scaling cuda-share gpu soak zoo clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.cpu
@@ -36,8 +39,11 @@ demo: $(VENV)/.cpu
 
 # Tests that time something run alone, after the parallel part. Exit status 5 means there are none.
 test: $(VENV)/.dev zoo
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not timing and not soak"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not timing and not soak and not builds"
 	$(BIN)/pytest -m "timing and not soak" || [ $$? -eq 5 ]
+
+builds: $(VENV)/.dev
+	$(BIN)/pytest -m builds tests/native
 
 soak: $(VENV)/.dev zoo
 	$(BIN)/pytest -m soak || [ $$? -eq 5 ]
@@ -90,12 +96,12 @@ $(VENV)/.cpu: $(VENV)/.tools pyproject.toml $(NATIVE)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.tools pyproject.toml $(NATIVE)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(EDITABLE) ".[dev]"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(EDITABLE) ".[dev]" $(WITH_TESTS)
 	$(PIP) install --no-deps "tensorrt-stubs==10.13.0.35.1"  # without the library they describe
 	@touch $(VENV)/.cpu $@
 
 $(VENV)/.bench: $(VENV)/.dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(EDITABLE) ".[bench]"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(EDITABLE) ".[bench]" $(WITH_TESTS)
 	@touch $@
 
 # mypy sees graphopt.passes only where it is a folder of the package: in a real install.

@@ -1,8 +1,9 @@
-"""Builds the native core by hand, once per set of options, in the repository's build folder."""
+"""Builds of the native core with its C++ tests: the installed one, and others in the build folder."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,19 @@ def tool(name: str) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed")
     return path
+
+
+def installed_build() -> Path:
+    """The build folder of the package as it is installed for working on it, brought up to date.
+
+    Where it was installed without its tests, one of its own is made.
+    """
+    for cache in (ROOT / "build").glob("cp*/CMakeCache.txt"):
+        if re.search(r"^GRAPHOPT_BUILD_TESTS:\w+=ON$", cache.read_text(encoding="utf-8"), re.MULTILINE):
+            with FileLock(cache.parent / ".lock"):
+                run(tool("cmake"), "--build", str(cache.parent), "--parallel", "2")
+            return cache.parent
+    return build("release")
 
 
 def build(name: str, *options: str) -> Path:

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.build import build, ctest, tool
+from tests.native.build import build, ctest, installed_build, tool
 
 
 def test_cpp_tests_pass() -> None:
-    assert "100% tests passed" in ctest(build("release"))
+    assert "100% tests passed" in ctest(installed_build())
 
 
 # What they look for is in every level's code alike: few levels keep these builds cheap.
+@pytest.mark.builds
 @pytest.mark.parametrize(("sanitizers", "levels"), [("address;undefined", "avx2"), ("thread", "baseline")])
 def test_sanitizers_find_nothing(sanitizers: str, levels: str, tmp_path: Path) -> None:
     flag = "-fsanitize=" + sanitizers.replace(";", ",")
@@ -37,6 +38,7 @@ def test_sanitizers_find_nothing(sanitizers: str, levels: str, tmp_path: Path) -
     assert "100% tests passed" in ctest(folder)
 
 
+@pytest.mark.builds
 def test_aarch64_compiles_and_its_tests_pass_where_an_emulator_is() -> None:
     compiler = tool("aarch64-linux-gnu-g++")
     options = [

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from graphopt import _kernels
-from tests.native.build import build
+from tests.native.build import installed_build
 from tests.native.plan_file import PlanFile
 
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    return build("release") / "kernels" / "examples" / "graphopt_run_plan"
+    return installed_build() / "kernels" / "examples" / "graphopt_run_plan"
 
 
 def run(*command: Path) -> subprocess.CompletedProcess[str]:

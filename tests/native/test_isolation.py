@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import graphopt._kernels
-from tests.native.build import build, run, tool
+from tests.native.build import installed_build, run, tool
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="x86-64 instruction sets")
 
@@ -28,7 +28,7 @@ BEYOND_BASELINE = re.compile(r"%[yz]mm|%k[0-7]\b|\tv[a-z0-9]+\s.*%xmm")
 
 def objects(target: str) -> list[Path]:
     """Object files of one CMake target ("graphopt_kernels" and, per level, "graphopt_kernels_avx2")."""
-    folder = build("release")
+    folder = installed_build()
     commands = json.loads((folder / "compile_commands.json").read_text(encoding="utf-8"))
     arguments = [shlex.split(command["command"]) for command in commands]
     outputs = [Path(c["directory"], a[a.index("-o") + 1]) for c, a in zip(commands, arguments, strict=True)]
