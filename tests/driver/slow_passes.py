@@ -28,6 +28,11 @@ def _negate_twice(model: ir.Model, times: int, label: str) -> None:
     model.graph.sort()
 
 
+def waste(model: ir.Model) -> None:
+    """Makes a model slower and keeps its answer."""
+    _negate_twice(model, 200, "waste")
+
+
 @dataclass(frozen=True)
 class WasteTime(Pass):
     """Negates the input back and forth."""
