@@ -88,6 +88,7 @@ class RegionBlob:
         device: number of the GPU to run on, where the backend runs on one.
         cuda_graph: record runs on a GPU and launch them as one.
         isa: instruction set to hold kernels to, by its name; empty takes what the region was built for.
+        alone: no other region runs before or after it: its idle threads disturb nobody.
     """
 
     data: memoryview
@@ -99,6 +100,7 @@ class RegionBlob:
     device: int = 0
     cuda_graph: bool = False
     isa: str = ""
+    alone: bool = True
 
 
 class Loader(Protocol):

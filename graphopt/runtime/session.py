@@ -195,6 +195,7 @@ class _Opener:
             device=self.device,
             cuda_graph=self.cuda_graph,
             isa=self.isa,
+            alone=file == MODEL_NAME or len(self.artifact.manifest.regions) == 1,
         )
 
 

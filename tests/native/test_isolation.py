@@ -32,7 +32,7 @@ def objects(target: str) -> list[Path]:
     commands = json.loads((folder / "compile_commands.json").read_text(encoding="utf-8"))
     arguments = [shlex.split(command["command"]) for command in commands]
     outputs = [Path(c["directory"], a[a.index("-o") + 1]) for c, a in zip(commands, arguments, strict=True)]
-    found = [path for path in outputs if fnmatch(path.parent.parent.name, f"{target}.dir")]
+    found = [path for path in outputs if any(fnmatch(part, f"{target}.dir") for part in path.parts)]
     assert found, f"no object files of {target}"
     return found
 

@@ -27,7 +27,7 @@ def load(blob: RegionBlob) -> Executable:
         raise ArtifactError(f"a native region does not open: {error}", _RECOMPILE) from error
     except RuntimeError as error:
         raise BackendError(f"a native region does not open here: {error}", _RECOMPILE) from error
-    return NativeExecutable(plan)
+    return NativeExecutable(plan, alone=blob.alone)
 
 
 class NativeExecutable:
@@ -38,10 +38,10 @@ class NativeExecutable:
         outputs: what it gives.
     """
 
-    def __init__(self, plan: Any) -> None:
-        """``plan`` is a ``_kernels.Plan``."""
+    def __init__(self, plan: Any, *, alone: bool = True) -> None:
+        """``plan`` is a ``_kernels.Plan``; unless it is ``alone``, its threads sleep between runs."""
         self._plan = plan
-        self._run = plan.run
+        self._run = plan.run if alone else self._run_and_park
         self.inputs = tuple(_info(port) for port in plan.inputs)
         self.outputs = tuple(_info(port) for port in plan.outputs)
 
@@ -58,6 +58,12 @@ class NativeExecutable:
             raise
         except Exception as error:
             raise self._explain(error, feeds) from error
+        return found
+
+    def _run_and_park(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """Threads that spin for the next run would take the cores from another engine's region."""
+        found: dict[str, Array] = self._plan.run(feeds)
+        self._plan.park()
         return found
 
     def profile(self, feeds: Mapping[str, Array]) -> tuple[dict[str, Array], list[tuple[str, str, float]]]:

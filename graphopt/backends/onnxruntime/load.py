@@ -45,10 +45,11 @@ def load(blob: RegionBlob) -> Executable:
         options.add_external_initializers_from_files_in_memory(
             [WEIGHTS_NAME], [blob.weights], [blob.weights.nbytes]
         )
+    if not blob.alone or blob.target.get("kind") == "cuda":
+        # What runs before and after it wants the cores, and every region has a pool of its own.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
     if blob.target.get("kind") != "cuda":
         return OnnxRuntimeExecutable(open_session(bytes(blob.data), options))
-    # Engines before and after it want the cores, and every region has a pool of its own.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
     provider = find_provider(blob.device)
     if isinstance(provider, CudaProvider) and (found := open_on_gpu(bytes(blob.data), options, provider)):
         return found
