@@ -58,7 +58,8 @@ def test_a_broken_plugin_is_one_line(plugged):
 
 def test_an_unknown_backend_is_named():
     with pytest.raises(
-        UsageError, match=r"there is no backend 'abacus' \(backends: tensorrt, onnxruntime, reference\)"
+        UsageError,
+        match=r"there is no backend 'abacus' \(backends: tensorrt, native, onnxruntime, reference\)",
     ):
         registry.find_backend("abacus")
     with pytest.raises(BackendError, match="no backend 'abacus' is installed here"):
@@ -68,7 +69,7 @@ def test_an_unknown_backend_is_named():
 @pytest.mark.parametrize(
     ("body", "takers"),
     [
-        ("y = Relu(x)", {"onnxruntime", "reference"}),
+        ("y = Relu(x)", {"native", "onnxruntime", "reference"}),
         ("y = com.microsoft.Gelu(x)", {"onnxruntime"}),
         ("y = graphopt.Composite(x)", set()),
         ("y = other.Op(x)", set()),
