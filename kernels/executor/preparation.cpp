@@ -84,32 +84,33 @@ class Preparation {
   void pack(ScheduledCall* scheduled) {
     const std::string key = key_of(*scheduled);
     if (key.empty()) {
-      schedule_.memory.push_back(packed(*scheduled));
+      options_.check_limit(scheduled->prepared->packed_bytes);
+      schedule_.memory.emplace_back(scheduled->prepared->packed_bytes);
+      fill_pack(*scheduled, schedule_.memory.back().data());
       schedule_.memory_bytes += schedule_.memory.back().size();
       scheduled->packed = schedule_.memory.back().data();
       return;
     }
     const std::lock_guard lock(packs_.mutex_);
-    std::shared_ptr<const Block> pack = packs_.packs_[key].lock();
+    std::shared_ptr<const Piece> pack = packs_.packs_[key].lock();
     if (pack == nullptr) {
-      pack = std::make_shared<const Block>(packed(*scheduled));
+      options_.check_limit(scheduled->prepared->packed_bytes);
+      pack = std::make_shared<const Piece>(packs_.cutter_.cut(scheduled->prepared->packed_bytes));
+      fill_pack(*scheduled, pack->data());
       packs_.packs_[key] = pack;
     }
     scheduled->packed = pack->data();
     schedule_.packs.push_back(std::move(pack));
   }
 
-  Block packed(const ScheduledCall& scheduled) {
-    options_.check_limit(scheduled.prepared->packed_bytes);
-    Block block(scheduled.prepared->packed_bytes);
-    call_.packed = block.data();
+  void fill_pack(const ScheduledCall& scheduled, char* data) {
+    call_.packed = data;
     ask(scheduled, GK_PACK);
     for (const Ref& ref : scheduled.inputs) {
       if (!options_.release_weights || !ref.present()) continue;
       const Storage& storage = schedule_.root_of(ref);
       if (storage.constant >= 0) release_mapped_pages(storage.data, static_cast<size_t>(storage.bytes));
     }
-    return block;
   }
 
   // What the packed bytes depend on; empty where that is more than the plan's constants.

@@ -18,7 +18,8 @@ class PackStore {
  private:
   friend class Preparation;
   mutable std::mutex mutex_;
-  std::map<std::string, std::weak_ptr<const Block>> packs_;
+  std::map<std::string, std::weak_ptr<const Piece>> packs_;
+  Cutter cutter_;
 };
 
 struct PreparationOptions {

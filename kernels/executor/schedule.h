@@ -68,7 +68,7 @@ struct Schedule {
   uint64_t arena_bytes = 0;
   std::vector<std::unique_ptr<gk_prepared>> prepared;
   std::vector<Block> memory;       // what was computed or packed for these shapes only
-  std::vector<std::shared_ptr<const Block>> packs; // shared with other schedules
+  std::vector<std::shared_ptr<const Piece>> packs; // shared with other schedules
   uint64_t memory_bytes = 0;       // of `memory`
 
   int root(int storage) const {
