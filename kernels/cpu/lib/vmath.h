@@ -256,7 +256,8 @@ GK_INLINE VecF32 log_of_reduced(VecF32 f, VecF32 n) {
 
 // For finite x > 0, normal.
 GK_INLINE VecF32 log_of_normal(VecF32 x, VecF32 extra_exponent) {
-  const VecI32 offset = bits(x) - 0x3f3504f3;  // exponent steps at sqrt(1/2)
+  // Exponent steps at sqrt(1/2). Of numbers that are none of ours the bits may wrap around.
+  const VecI32 offset = (VecI32)((VecU32)bits(x) - 0x3f3504f3u);
   const VecI32 n = offset >> 23;
   const VecF32 f = from_bits((offset & 0x007fffff) + 0x3f3504f3) - 1.0f;
   return log_of_reduced(f, __builtin_convertvector(n, VecF32) + extra_exponent);
