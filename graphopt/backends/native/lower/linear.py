@@ -26,11 +26,6 @@ def lower_gemm(node: ir.Node, ctx: Context) -> None:
     ctx.emit(node, "matmul", ctx.inputs(node), [ctx.output(node)], attributes)
 
 
-def lower_mat_mul_integer(node: ir.Node, ctx: Context) -> None:
-    """``matmul_integer``."""
-    ctx.emit(node, "matmul_integer", ctx.inputs(node), [ctx.output(node)])
-
-
 def lower_einsum(node: ir.Node, ctx: Context) -> None:
     """Two tensors: transposes around one batched ``matmul``; one tensor: a sum and a transpose."""
     sources, result = _parse(text(node, "equation", ""), [rank_of(ctx.value(v)) for v in node.inputs])
@@ -170,5 +165,4 @@ LINEAR: dict[str, Lowering] = {
     "Einsum": lower_einsum,
     "Gemm": lower_gemm,
     "MatMul": lower_mat_mul,
-    "MatMulInteger": lower_mat_mul_integer,
 }
