@@ -21,4 +21,17 @@ inline bool is_reducible(const gk_dtype& dtype) {
   return dtype.bits <= 64 && (dtype.code != GK_FLOAT || dtype.bits >= 16);
 }
 
+// The first checks of every scatter: an input, indices, updates of the input's dtype, a reduction it has.
+inline bool takes_scatter(ShapeCall& call) {
+  if (call.inputs.size() != 3 || !call.has(0) || !call.has(1) || !call.has(2) || call.outputs.size() != 1) {
+    return call.fail("takes an input, indices and updates");
+  }
+  if (!is_index_type(call.inputs[1].type)) return call.fail("the indices are neither int64 nor int32");
+  if (!same_type(call.inputs[0].type.dtype, call.inputs[2].type.dtype)) return call.fail("the updates' dtype differs");
+  const std::string_view reduction = call.attributes.text("reduction", "none");
+  if (!is_scatter_reduction(reduction)) return call.fail("no such reduction");
+  if (reduction != "none" && !is_reducible(call.inputs[0].type.dtype)) return call.fail("no arithmetic of this dtype");
+  return true;
+}
+
 }  // namespace graphopt

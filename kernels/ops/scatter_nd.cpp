@@ -6,16 +6,9 @@ namespace graphopt {
 namespace {
 
 bool shapes(ShapeCall& call) {
-  if (call.inputs.size() != 3 || !call.has(0) || !call.has(1) || !call.has(2) || call.outputs.size() != 1) {
-    return call.fail("takes an input, indices and updates");
-  }
+  if (!takes_scatter(call)) return false;
   const Dims &from = call.inputs[0].type.dims, &indices = call.inputs[1].type.dims,
              &updates = call.inputs[2].type.dims;
-  if (!is_index_type(call.inputs[1].type)) return call.fail("the indices are neither int64 nor int32");
-  if (!same_type(call.inputs[0].type.dtype, call.inputs[2].type.dtype)) return call.fail("the updates' dtype differs");
-  const std::string_view reduction = call.attributes.text("reduction", "none");
-  if (!is_scatter_reduction(reduction)) return call.fail("no such reduction");
-  if (reduction != "none" && !is_reducible(call.inputs[0].type.dtype)) return call.fail("no arithmetic of this dtype");
   if (indices.rank < 1 || from.rank < 1) return call.fail("a scalar has no index tuples");
   const int64_t depth = indices[indices.rank - 1];
   if (depth < 1 || depth > from.rank) {
