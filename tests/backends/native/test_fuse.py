@@ -109,6 +109,18 @@ def test_an_activation_moves_in_front_of_a_view() -> None:
     assert ops(plan)["elementwise"] == 0
 
 
+def test_an_activation_moves_in_front_of_several_views() -> None:
+    plan = plan_of(
+        """heads (float[1,4,8,8] x, float[12,4,1,1] w) => (float[1,3,8,8,4] y) {
+             shape = Constant <value_ints = [1, 3, 4, 8, 8]> ()
+             a = Conv (x, w)  r = Reshape (a, shape)  t = Transpose <perm = [0, 1, 3, 4, 2]> (r)
+             y = Sigmoid (t) }"""
+    )
+    assert ops(plan)["elementwise"] == 0
+    assert len({value for step in plan.steps for value in step.writes()}) == len(plan.steps)
+    assert only(plan, "conv").epilogue is not None
+
+
 def test_the_branches_of_an_if_are_fused_too() -> None:
     plan = plan_of(
         """branches (bool c, float[4] x) => (float[4] y) {

@@ -17,12 +17,14 @@ def hoist_elementwise(program: Program) -> None:
     makers = {value: step for step in program.steps for value in step.writes()}
     uses = program.use_counts()
     for index, step in enumerate(program.steps):
+        stands = index
         while (view := _view_before(step, makers, uses)) is not None:
-            place = program.steps.index(view, 0, index)
-            _swap(step, view, makers)
+            place = program.steps.index(view, 0, stands)
+            _swap(step, view, makers, uses)
             # The elementwise step first, then the view, where the view was: whoever reads is behind both.
             program.steps[place : place + 1] = [step, view]
-            del program.steps[index + 1]
+            del program.steps[stands + 1]
+            stands = place
 
 
 def _view_before(step: Step, makers: dict[Value, Step], uses: dict[Value, int]) -> Step | None:
@@ -41,7 +43,7 @@ def _view_before(step: Step, makers: dict[Value, Step], uses: dict[Value, int]) 
     return None
 
 
-def _swap(step: Step, view: Step, makers: dict[Value, Step]) -> None:
+def _swap(step: Step, view: Step, makers: dict[Value, Step], uses: dict[Value, int]) -> None:
     source, seen, result = view.inputs[0], step.inputs[0], step.outputs[0]
     assert source is not None
     assert seen is not None
@@ -51,4 +53,4 @@ def _swap(step: Step, view: Step, makers: dict[Value, Step]) -> None:
     step.inputs, step.outputs = [source], [early]
     view.inputs = [early, *view.inputs[1:]]
     view.outputs = [result]
-    makers[early], makers[result] = step, view
+    makers[early], makers[result], uses[early] = step, view, 1
