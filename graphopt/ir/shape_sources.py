@@ -86,6 +86,7 @@ def ask_onnx(model: ir.Model, names: Names) -> Facts:
         _forget(proto.graph, {key[:2] for key in model.functions})
         _forget_members(proto.graph)
         _hide_long_ranges(proto.graph)
+        _hide_output_shapes(proto.graph)
         inferred = onnx.shape_inference.infer_shapes(
             proto, check_type=False, strict_mode=False, data_prop=True
         )
@@ -192,6 +193,16 @@ def _hide_long_ranges(graph: onnx.GraphProto) -> None:
             node.domain = "hidden"
             dtype = constants[node.input[0]].data_type
             graph.value_info.append(onnx.helper.make_tensor_value_info(node.output[0], dtype, [length]))
+
+
+def _hide_output_shapes(graph: onnx.GraphProto) -> None:
+    """Let onnx see no ConvTranspose with an output shape.
+
+    Where it cuts something off, onnx stops in the middle and takes the dims so far for all of them.
+    """
+    for node in graph.node:
+        if node.op_type == "ConvTranspose" and any(a.name == "output_shape" for a in node.attribute):
+            node.domain = "hidden"
 
 
 def _read_graph(graph: ir.Graph, proto: onnx.GraphProto, rename: Rename) -> Iterator[tuple[ir.Value, Fact]]:

@@ -300,6 +300,19 @@ def test_a_long_range_is_not_listed_element_by_element() -> None:
     assert peak_rss_bytes() - before < 1 << 30
 
 
+def test_a_transposed_convolution_that_cuts_keeps_its_rank() -> None:
+    """onnx stops at the first dim of the output shape that is smaller than the input's."""
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,4,3,2,3] x, float[4,7,1,1,3] w) => (float[a,b,c,d,e] z) {
+            y = ConvTranspose<output_shape = [3, 1, 4]>(x, w)
+            z = Relu(y)
+        }"""
+    model = ir.from_onnx_text(text)
+    infer_shapes(model)
+    for node in model.graph:
+        assert node.outputs[0].shape == ["N", 7, 3, 1, 4]
+
+
 def test_a_quotient_that_is_a_number_is_one() -> None:
     """[batch, 192, 32, 32] as [0, -1, 1024] has 192 rows, and a Split of them equal parts."""
     text = (
