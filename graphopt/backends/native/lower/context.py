@@ -173,9 +173,10 @@ def integer(node: ir.Node, name: str, default: int) -> int:
 
 
 def real(node: ir.Node, name: str, default: float) -> float:
-    """A float attribute."""
+    """A float attribute; the default, too, is a float32."""
     attr = node.attributes.get(name)
-    return default if attr is None or attr.is_ref() else float(attr.as_float())
+    given = default if attr is None or attr.is_ref() else float(attr.as_float())
+    return float(np.float32(given))
 
 
 def text(node: ir.Node, name: str, default: str) -> str:
