@@ -176,10 +176,10 @@ void print(const Case& test, const Result& r, const Options& options, bool first
   // Multiplication signs are two bytes and one column.
   const int wide = static_cast<int>(std::count(test.name.begin(), test.name.end(), '\xc3'));
   if (r.status != GK_OK) {
-    std::printf("%-*s %s\n", 34 + wide, test.name.c_str(), gk_status_text(r.status));
+    std::printf("%-*s %s\n", 44 + wide, test.name.c_str(), gk_status_text(r.status));
     return;
   }
-  std::printf("%-*s %9.1f us  %5.1f %% of %s", 34 + wide, test.name.c_str(), r.seconds * 1e6,
+  std::printf("%-*s %9.1f us  %5.1f %% of %s", 44 + wide, test.name.c_str(), r.seconds * 1e6,
               100 * r.roof_seconds / r.seconds, arithmetic ? "peak" : "bandwidth");
   if (arithmetic) {
     std::printf("  %7.1f of %.1f Gop/s\n", test.operations / r.seconds * 1e-9, r.peak * 1e-9);

@@ -4,22 +4,6 @@
 #include "cpu/lib/opcodes.h"
 
 namespace roofline {
-namespace {
-
-constexpr gk_dtype kF32 = {GK_FLOAT, 32, 1}, kU8 = {GK_UINT, 8, 1}, kI8 = {GK_INT, 8, 1}, kI32 = {GK_INT, 32, 1};
-
-double count(const Tensor& tensor) {
-  double elements = 1;
-  for (const int64_t dim : tensor.shape) elements *= static_cast<double>(dim);
-  return elements;
-}
-
-double bytes_of(const Case& test) {
-  double bytes = 0;
-  for (const Tensor& tensor : test.inputs) bytes += count(tensor) * tensor.dtype.bits / 8;
-  for (const Tensor& tensor : test.outputs) bytes += count(tensor) * tensor.dtype.bits / 8;
-  return bytes;
-}
 
 std::string by(std::initializer_list<int64_t> dims) {
   std::string text;
@@ -29,9 +13,20 @@ std::string by(std::initializer_list<int64_t> dims) {
 
 Case finished(Case test, double operations) {
   test.operations = operations;
-  test.bytes = bytes_of(test);
+  test.bytes = 0;
+  for (const auto* tensors : {&test.inputs, &test.outputs}) {
+    for (const Tensor& tensor : *tensors) {
+      double bytes = tensor.dtype.bits / 8;
+      for (const int64_t dim : tensor.shape) bytes *= static_cast<double>(dim);
+      test.bytes += bytes;
+    }
+  }
   return test;
 }
+
+namespace {
+
+constexpr gk_dtype kU8 = {GK_UINT, 8, 1}, kI8 = {GK_INT, 8, 1}, kI32 = {GK_INT, 32, 1};
 
 Case matmul(int64_t m, int64_t k, int64_t n, bool constant = true) {
   Case test = {"matmul", "GEMM ", {{kF32, {m, k}, {}}, {kF32, {k, n}, {}, constant}},
@@ -45,24 +40,6 @@ Case matmul_integer(int64_t m, int64_t k, int64_t n) {
   Case test = {"matmul_integer", "int8 GEMM " + by({m, k, n}), {{kU8, {m, k}, {}}, {kI8, {k, n}, {}, true}},
                {{kI32, {m, n}, {}}}, {}, {}, 0, 0, true};
   return finished(std::move(test), 2.0 * static_cast<double>(m * k * n));
-}
-
-struct ConvShape {
-  int64_t side, channels, filters, kernel, stride, group;
-};
-
-Case conv(const ConvShape& s) {
-  const int64_t pad = s.kernel / 2, out = (s.side + 2 * pad - s.kernel) / s.stride + 1, depth = s.channels / s.group;
-  Case test = {"conv", s.group > 1 && s.group == s.channels ? "depthwise " : "conv ",
-               {{kF32, {1, s.side, s.side, s.channels}, {}}, {kF32, {s.filters, depth, s.kernel, s.kernel}, {}, true},
-                {kF32, {s.filters}, {}, true}},
-               {{kF32, {1, out, out, s.filters}, {}}},
-               {{"strides", {s.stride, s.stride}}, {"dilations", {1, 1}}, {"pads", {pad, pad, pad, pad}},
-                {"group", {s.group}}},
-               {"strides", "dilations", "pads"}, 0, 0};
-  test.name += by({s.kernel, s.kernel}) + " " + by({s.channels, s.filters}) + " at " + by({s.side, s.side}) +
-               (s.stride > 1 ? " stride " + std::to_string(s.stride) : "");
-  return finished(std::move(test), 2.0 * static_cast<double>(out * out * s.filters * depth * s.kernel * s.kernel));
 }
 
 Case attention(int64_t heads, int64_t length, int64_t size) {
@@ -123,13 +100,7 @@ std::vector<Case> cases() {
   all.push_back(matmul(4096, 4096, 1, false));
   all.push_back(matmul_integer(512, 512, 512));
   all.push_back(matmul_integer(128, 384, 1536));
-  for (const ConvShape& shape : {ConvShape{56, 64, 64, 3, 1, 1}, {28, 128, 128, 3, 1, 1}, {14, 256, 256, 3, 1, 1},
-                                 {7, 512, 512, 3, 1, 1}, {56, 64, 256, 1, 1, 1}, {14, 1024, 256, 1, 1, 1},
-                                 {56, 128, 128, 3, 2, 1}, {224, 3, 64, 7, 2, 1}, {80, 24, 72, 1, 1, 1},
-                                 {40, 120, 40, 1, 1, 1},
-                                 {112, 32, 32, 3, 1, 32}, {56, 96, 96, 3, 2, 96}, {14, 480, 480, 5, 1, 480}}) {
-    all.push_back(conv(shape));
-  }
+  for (Case& test : convolutions()) all.push_back(std::move(test));
   all.push_back(attention(12, 128, 32));
   all.push_back(attention(6, 197, 64));
   for (const char* op : {"layer_norm", "softmax"}) {

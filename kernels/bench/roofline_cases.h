@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,17 @@ struct Case {
   double bytes;                                                    // read plus written, each tensor once
   bool int8 = false;                                               // the arithmetic roof is the one of int8
 };
+
+constexpr gk_dtype kF32 = {GK_FLOAT, 32, 1};
+
+// Sizes with multiplication signs between them.
+std::string by(std::initializer_list<int64_t> dims);
+
+// The case with its operations, and the bytes of its tensors counted.
+Case finished(Case test, double operations);
+
+// The convolutions among them.
+std::vector<Case> convolutions();
 
 // All of them, the table's order.
 std::vector<Case> cases();

@@ -1,9 +1,8 @@
 // The register tiles of conv_depthwise.cpp: output pixels by channels.
 #pragma once
 
+#include "cpu/lib/conv_activation.h"
 #include "cpu/lib/conv_depthwise.h"
-#include "cpu/lib/lanes.h"
-#include "cpu/lib/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -25,29 +24,6 @@ GK_TILE VecF32 load_some(const float* from, int64_t left) {
 GK_TILE void store_some(float* to, VecF32 v, int64_t left) {
   if (left >= kLanes) return store_lanes(to, v);
   store_part(to, v, left);
-}
-
-// What is done to results in registers: y = clamp(x), or that of mobile networks, y = x · clamp(x / 6 + 1/2, 0, 1) with
-// perhaps a number to multiply by and one to add.
-struct Activation {
-  float low, high;
-  bool swish, affine;
-  float scale, shift;
-};
-
-template <int Count>
-GK_TILE void activate(const Activation& activation, VecF32* v) {
-  if (!activation.swish) {
-    const VecF32 low = splat(activation.low), high = splat(activation.high);
-#pragma GCC unroll 16
-    for (int i = 0; i < Count; ++i) v[i] = vmath::clamp(v[i], low, high);
-    return;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < Count; ++i) v[i] *= vmath::clamp(v[i] * (1.0f / 6) + 0.5f, VecF32{}, splat(1.0f));
-  if (!activation.affine) return;
-#pragma GCC unroll 16
-  for (int i = 0; i < Count; ++i) v[i] = v[i] * activation.scale + activation.shift;
 }
 
 inline int64_t blocks_of(int64_t channels) { return (channels + kLanes - 1) / kLanes; }

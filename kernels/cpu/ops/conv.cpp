@@ -3,6 +3,7 @@
 // X [N, spatial…, C], Y [N, spatial…, M] channels last, W [M, C/group, kernel…]; one to three spatial dimensions.
 // PREPARE chooses an algorithm for the shapes; each has a header of its own that says what it moves.
 #include "cpu/lib/conv_depthwise.h"
+#include "cpu/lib/conv_grouped.h"
 #include "cpu/lib/conv_indirect.h"
 #include "cpu/lib/conv_lines.h"
 #include "cpu/lib/conv_shape.h"
@@ -13,7 +14,7 @@ namespace graphopt {
 namespace GK_LEVEL {
 namespace {
 
-enum Algorithm : int32_t { kEmpty, kDepthwise, kIndirect, kWinograd, kProduct, kLines };
+enum Algorithm : int32_t { kEmpty, kDepthwise, kIndirect, kWinograd, kProduct, kLines, kGrouped };
 
 struct State {
   ConvShape shape;
@@ -27,6 +28,7 @@ struct State {
   IndirectPlan indirect;
   WinogradPlan winograd;
   LinesPlan lines;
+  GroupedPlan grouped;
 };
 
 constexpr int64_t kAlign = GK_ALIGNMENT;
@@ -53,6 +55,7 @@ DepthwiseShape depthwise_shape(const ConvShape& shape) {
 
 Algorithm choose(const gk_call* call, const ConvShape& s) {
   if (s.is_empty()) return kEmpty;
+  if (s.group > 1 && grouped_pays(s)) return kGrouped;
   if (s.group > 1 && s.group == s.channels && s.in[0] * s.in[1] * s.in[2] > 0) return kDepthwise;
   if (is_matrix_product(s)) return kProduct;
   if (winograd_pays(call, s)) return kWinograd;
@@ -92,6 +95,10 @@ int prepare(const gk_call* call, State* state, gk_prepared* prepared) {
     prepare_lines(call, s, &state->lines);
     state->packed_bytes = lines_packed_bytes(s, state->lines);
     scratch = lines_workspace_bytes(call, s, state->lines);
+  } else if (state->algorithm == kGrouped) {
+    prepare_grouped(call, s, &state->grouped);
+    state->packed_bytes = grouped_packed_bytes(s, state->grouped);
+    scratch = grouped_workspace_bytes(call, s, state->grouped);
   } else {
     if (state->algorithm == kProduct && state->outer != 1) state->algorithm = kIndirect;
     prepare_indirect(call, s, &state->indirect);
@@ -102,6 +109,7 @@ int prepare(const gk_call* call, State* state, gk_prepared* prepared) {
     prepared->packed_bytes = static_cast<uint64_t>(state->packed_bytes);
     prepared->packed_format = state->algorithm == kProduct ? kIndirect : state->algorithm;
     if (state->algorithm == kLines) prepared->packed_format += 16 * lines_format(state->lines);
+    if (state->algorithm == kGrouped) prepared->packed_format += 16 * grouped_format(state->grouped);
   } else {
     state->packs_in_run = 1;
     state->packed_at = aligned(scratch);
@@ -118,6 +126,7 @@ void pack_weights(const gk_call* call, const State& state, void* packed) {
     pack_indirect(state.shape, weights, static_cast<float*>(packed));
   }
   if (state.algorithm == kLines) pack_lines(state.shape, state.lines, weights, static_cast<float*>(packed));
+  if (state.algorithm == kGrouped) pack_grouped(state.shape, state.grouped, weights, static_cast<float*>(packed));
   if (state.algorithm == kWinograd) pack_winograd(state.shape, weights, static_cast<float*>(packed));
 }
 
@@ -166,6 +175,8 @@ int run(const gk_call* call, const State* state) {
     status = run_winograd(call, shape, state->winograd, packed, bias, state->epilogue, state->outer, workspace);
   } else if (state->algorithm == kLines) {
     status = run_lines(call, shape, state->lines, packed, bias, state->epilogue, state->outer, workspace);
+  } else if (state->algorithm == kGrouped) {
+    status = run_grouped(call, shape, state->grouped, packed, bias, state->epilogue, state->outer, workspace);
   } else if (state->algorithm == kProduct) {
     status = run_product(call, *state, packed, bias);
   } else {
