@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from graphopt.backends.native.lower.table import LOWERINGS
 from graphopt.backends.onnxruntime.runner import make_runner as onnxruntime_runner
 from graphopt.backends.reference.runner import make_runner as reference_runner
 from graphopt.equality import tolerance
@@ -22,6 +23,7 @@ from graphopt.rewrite.attributes import make_attribute
 from graphopt.rewrite.inline import inline_functions
 from graphopt.rewrite.parse import parse
 from tests.architecture.tracked import ROOT
+from tests.backends.native.whole import run as run_natively
 from tests.ops.formulas import FORMULAS, Array, Formula
 
 NEWEST_OPSET = 26
@@ -98,6 +100,21 @@ def test_the_body_computes_the_formula(op: NamedOp, dtype: npt.DTypeLike) -> Non
             for found in (reference[f"out_{name}"], runtime[f"out_{name}"]):
                 assert found.dtype == dtype
                 assert _close(found, right), (name, found, right)
+
+
+@pytest.mark.parametrize(
+    "op", [op for op in ALL_OPS if (DOMAIN, op.name) in LOWERINGS], ids=lambda op: op.name
+)
+def test_the_native_core_computes_the_formula(op: NamedOp) -> None:
+    formula = FORMULAS[op.name]
+    for seed in range(3):
+        operands = formula.draw(seed, np.float32)
+        model = _call(op, max(op.min_opset, 23), operands, formula)
+        wide = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in operands]
+        wanted = formula.compute(*wide, **{name: _stored(n) for name, n in formula.attributes.items()})
+        found = run_natively(model, _feeds(op, operands))
+        for name, right in zip(op.outputs, wanted, strict=True):
+            assert _close(found[f"out_{name}"], right), name
 
 
 @each_op

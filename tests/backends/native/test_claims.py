@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx.parser
+import onnx_ir as ir
 import pytest
 
 from graphopt.backends.base import BuildOptions, RegionRefused
@@ -94,3 +96,16 @@ def test_old_opsets_are_refused() -> None:
     assert BACKEND.claims(node, host()).reason == "it knows operators from opset 13 on, not those of 11"
     with pytest.raises(RegionRefused, match="opset 13"):
         BACKEND.build(model, BuildOptions(host(), 1))
+
+
+def test_a_constant_that_each_call_of_a_function_decides_is_claimed() -> None:
+    model = ir.from_proto(
+        onnx.parser.parse_model(
+            """<ir_version: 10, opset_import: ["": 20, "own": 1]>
+               calls (float[2,4] x) => (float[2,4] y) { y = own.Scale <by = 3.0> (x) }
+               <domain: "own", opset_import: ["": 20]>
+               Scale <by: float = 2.0> (x) => (y) { n = Constant <value_float: float = @by> ()  y = Mul (x, n) }"""
+        )
+    )
+    (function,) = model.functions.values()
+    assert [BACKEND.claims(node, host()).reason for node in function] == ["", ""]

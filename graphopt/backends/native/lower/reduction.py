@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphopt.backends.native.expression import apply
-from graphopt.backends.native.lower.context import Context, Refusal, copied, integer, integers
+from graphopt.backends.native.expression import apply, number
+from graphopt.backends.native.lower.context import Context, Refusal, copied, integer, integers, real
 from graphopt.backends.native.lower.movement import Lowering
 from graphopt.backends.native.plan import Attribute
 from graphopt.rewrite.constants import constant_array
@@ -62,6 +62,17 @@ def lower_softmax(node: ir.Node, ctx: Context) -> None:
     ctx.emit(node, "softmax", ctx.inputs(node), [ctx.output(node)], attributes)
 
 
+def lower_masked_softmax(node: ir.Node, ctx: Context) -> None:
+    """Scores or a number where a mask says so, then ``softmax`` along the last axis."""
+    scores, mask = ctx.operand(node, 0), ctx.operand(node, 1)
+    fill = number(real(node, "fill", -10000.0), scores.dtype)
+    chosen = (fill, scores) if node.op_type == "MaskedFillSoftmax" else (scores, fill)
+    output = ctx.output(node)
+    kept = ctx.intermediate(f"{node.name}_kept", output, output.dims)
+    ctx.emit_elementwise(node, apply("where", mask, *chosen), kept)
+    ctx.emit(node, "softmax", [kept], [output], {"axis": -1})
+
+
 def lower_arg_reduce(node: ir.Node, ctx: Context) -> None:
     """``arg_reduce``: the first or last place of the largest or smallest element."""
     attributes = copied(node, "axis", "keepdims", "select_last_index")
@@ -88,4 +99,8 @@ REDUCTION: dict[str, Lowering] = {
     "LogSoftmax": lower_softmax,
     "Softmax": lower_softmax,
     "TopK": lower_top_k,
+}
+NAMED_REDUCTION: dict[str, Lowering] = {
+    "MaskedFillSoftmax": lower_masked_softmax,
+    "MaskedSoftmax": lower_masked_softmax,
 }

@@ -10,7 +10,7 @@ from graphopt.backends.native.lower.elementwise import NAMED, STANDARD, lower_el
 from graphopt.backends.native.lower.linear import LINEAR
 from graphopt.backends.native.lower.movement import MOVEMENT, Lowering
 from graphopt.backends.native.lower.normalization import NAMED_NORMALIZATION, NORMALIZATION
-from graphopt.backends.native.lower.reduction import REDUCTION
+from graphopt.backends.native.lower.reduction import NAMED_REDUCTION, REDUCTION
 from graphopt.backends.native.lower.sequence import SEQUENCE
 from graphopt.backends.native.lower.views import VIEWS
 from graphopt.ops.op import DOMAIN
@@ -18,7 +18,7 @@ from graphopt.ops.op import DOMAIN
 LOWERINGS: dict[tuple[str, str], Lowering] = {
     **{("", name): lower_elementwise for name in STANDARD},
     **{(DOMAIN, name): lower_elementwise for name in NAMED},
-    **{(DOMAIN, name): function for name, function in NAMED_NORMALIZATION.items()},
+    **{(DOMAIN, name): function for name, function in (NAMED_NORMALIZATION | NAMED_REDUCTION).items()},
     **{
         ("", name): function
         for table in (CONVOLUTION, LINEAR, MOVEMENT, NORMALIZATION, REDUCTION, SEQUENCE, VIEWS)
