@@ -91,8 +91,8 @@ class Plan:
         """Name, dtype and shape of each; a dim is a size, the name of a symbolic one, or None."""
 
     @property
-    def outputs(self) -> list[tuple[str, str, None]]:
-        """Name and dtype of each; shapes follow from the inputs."""
+    def outputs(self) -> list[tuple[str, str, tuple[int | str | None, ...] | None]]:
+        """Name, dtype and shape of each, the shape as the model declares it; None where it does not."""
 
     @property
     def isa(self) -> str:

@@ -65,7 +65,7 @@ static int run(gk_plan *plan, gk_message *message) {
   Input inputs[MOST_TENSORS] = {{{0}, NULL}};
   gk_tensor feeds[MOST_TENSORS], outputs[MOST_TENSORS] = {{0}}; /* data null: the plan allocates */
   const int32_t input_count = gk_plan_input_count(plan), output_count = gk_plan_output_count(plan);
-  gk_value_info info;
+  gk_value_info info = {sizeof(gk_value_info), 0, NULL, NULL, {0, 0, 0}, 0};
   int status = GK_OK;
   if (input_count > MOST_TENSORS || output_count > MOST_TENSORS) return GK_UNSUPPORTED;
   for (int32_t i = 0; i < input_count && status == GK_OK; ++i) {
@@ -83,7 +83,7 @@ static int run(gk_plan *plan, gk_message *message) {
 }
 
 int main(int argc, char **argv) {
-  gk_plan_options options = {sizeof(gk_plan_options), GK_ISA_BEST, 2, 0, 0};
+  gk_plan_options options = {sizeof(gk_plan_options), GK_ISA_BEST, 2, 0, 0, NULL};
   gk_message message = {""};
   size_t size = 0, weights_size = 0;
   void *data, *weights = NULL;

@@ -5,17 +5,25 @@
 #include <memory>
 #include <utility>
 
+#include "graphopt/graphopt.h"
+
 namespace graphopt {
 
-// `size` bytes on a multiple of GK_ALIGNMENT, contents undefined. Large blocks ask for huge pages.
+// `size` bytes (at least 1) on a multiple of GK_ALIGNMENT from the caller's functions, or, where `from` is null, from
+// the C library. Throws Failure where there is no memory.
+void* allocate_aligned(size_t size, const gk_allocator* from);
+void release_aligned(void* data, size_t size, const gk_allocator* from);
+
+// `size` bytes, contents undefined. Large blocks of the C library's ask for huge pages.
 class Block {
  public:
   Block() = default;
-  explicit Block(size_t size); // throws Failure where the system has no memory
-  Block(Block&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Block(size_t size, const gk_allocator* from); // throws Failure where there is no memory; `from` outlives this
+  Block(Block&& other) noexcept { *this = std::move(other); }
   Block& operator=(Block&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(from_, other.from_);
     return *this;
   }
   ~Block();
@@ -26,6 +34,7 @@ class Block {
  private:
   char* data_ = nullptr;
   size_t size_ = 0;
+  const gk_allocator* from_ = nullptr;
 };
 
 // Part of a block, which lives as long as any part of it.
@@ -46,9 +55,11 @@ class Piece {
 // misses of the TLB. Not for several threads at once.
 class Cutter {
  public:
-  Piece cut(size_t size); // throws Failure where the system has no memory
+  explicit Cutter(const gk_allocator* from) : from_(from) {}
+  Piece cut(size_t size); // throws Failure where there is no memory
 
  private:
+  const gk_allocator* from_;
   std::shared_ptr<const Block> block_;
   size_t used_ = 0;
 };

@@ -6,7 +6,8 @@
 
 namespace graphopt {
 
-void run_once(const ScheduledCall& step, const std::vector<const void*>& inputs, const std::vector<void*>& outputs) {
+void run_once(const ScheduledCall& step, const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
+              const gk_allocator* allocator) {
   std::vector<gk_tensor> in, out;
   for (size_t i = 0; i < step.inputs.size(); ++i) in.push_back(tensor_of(step.inputs[i], inputs[i]));
   for (size_t i = 0; i < step.outputs.size(); ++i) out.push_back(tensor_of(step.outputs[i], outputs[i]));
@@ -26,7 +27,7 @@ void run_once(const ScheduledCall& step, const std::vector<const void*>& inputs,
   call.phase = GK_PREPARE;
   int status = step.kernel(&call);
   if (status == GK_OK) {
-    const Block workspace(prepared->workspace_bytes);
+    const Block workspace(prepared->workspace_bytes, allocator);
     call.workspace = {workspace.data(), prepared->workspace_bytes};
     call.phase = GK_RUN;
     status = step.kernel(&call);

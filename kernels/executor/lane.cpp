@@ -119,7 +119,7 @@ void Lane::run(const std::shared_ptr<const Schedule>& schedule, const RunRequest
   if (schedule->arena_bytes > arena_.size()) {
     bound_.clear();
     arena_ = Block();
-    arena_ = Block(schedule->arena_bytes);
+    arena_ = Block(schedule->arena_bytes, schedule->allocator);
   }
   if (bound_.size() >= kMostBound) bound_.clear(); // some of them forgotten by the plan long ago
   std::unique_ptr<BoundCalls>& bound = bound_[schedule.get()];

@@ -16,11 +16,14 @@ constexpr int kMostThreads = 1024;
 
 }  // namespace
 
-Plan::Plan(const PlanBytes& bytes, const PlanOptions& options) : options_(options) {
+Plan::Plan(const PlanBytes& bytes, const PlanOptions& options) : options_(options), packs_(allocator()) {
   if (options.threads < 1 || options.threads > kMostThreads) {
     refuse("a plan takes 1 to " + std::to_string(kMostThreads) + " threads, not " + std::to_string(options.threads));
   }
-  read_plan(bytes, options.isa, &data_);
+  if ((options.allocator.allocate == nullptr) != (options.allocator.release == nullptr)) {
+    refuse("an allocator needs both its functions");
+  }
+  read_plan(bytes, options.isa, allocator(), &data_);
   pool_ = shared_pool(options.threads);
 }
 
@@ -57,6 +60,7 @@ std::shared_ptr<const Schedule> Plan::make_schedule(const gk_tensor* inputs) {
     }
   }
   auto schedule = std::make_shared<Schedule>();
+  schedule->allocator = allocator();
   resolve(data_, types, contents, schedule.get());
   choose_memory(data_, schedule.get());
   const auto check = [this](uint64_t bytes) { check_limit(bytes); };
@@ -83,6 +87,7 @@ void Plan::forget_oldest() {
 std::unique_ptr<Lane> Plan::take_lane() {
   const std::lock_guard lock(mutex_);
   if (free_lanes_.empty()) {
+    free_lanes_.reserve(lanes_ + 1); // giving one back never fails
     auto lane = std::make_unique<Lane>(pool_);
     ++lanes_;
     return lane;

@@ -17,6 +17,7 @@ struct PlanOptions {
   int32_t isa = GK_ISA_BEST;
   int threads = 1;
   bool release_weights = false;
+  gk_allocator allocator = {}; // without functions: the C library's
   uint64_t memory_limit = 0; // bytes of the arena, of what is packed and of outputs the plan allocates; 0: none
 };
 
@@ -36,6 +37,7 @@ class Plan {
   void run(const std::shared_ptr<const Schedule>& schedule, const RunRequest& request);
 
   void park() { pool_->park(); }
+  const gk_allocator* allocator() const { return options_.allocator.allocate == nullptr ? nullptr : &options_.allocator; }
   // Throws Failure where `bytes` are more than the limit.
   void check_limit(uint64_t bytes) const;
 
@@ -56,8 +58,8 @@ class Plan {
   std::unique_ptr<Lane> take_lane();
   void give_back(std::unique_ptr<Lane> lane);
 
+  const PlanOptions options_; // its allocator outlives what it allocated
   PlanData data_;
-  PlanOptions options_;
   std::shared_ptr<ThreadPool> pool_;
   PackStore packs_;
 

@@ -23,8 +23,8 @@ struct PlanValue {
   std::string name;
   gk_dtype dtype = {};
   ValueKind kind = ValueKind::kIntermediate;
-  bool has_rank = false; // of an input; the rank and the dims of a constant are always known
-  Dims dims;             // an input's may be -1 (any size) or -2-k (the size of symbol k)
+  bool has_rank = false; // always of a constant; of an intermediate value only where the model declares a shape
+  Dims dims;             // but for a constant's a dim may be -1 (any size) or -2-k (the size of symbol k)
   const void* data = nullptr; // of a constant; aligned for its dtype
 };
 

@@ -9,7 +9,8 @@
 namespace graphopt {
 namespace {
 
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kOldest = 1, kNewest = 2; // format versions; 2 has dims of outputs
+constexpr uint8_t kDeclared = 4; // kind in the file: an intermediate value with dims
 constexpr int kMaxDepth = 16; // of `if` inside `if`
 constexpr uint32_t kArchAny = 0, kArchX86 = 1, kArchArm = 2;
 
@@ -57,17 +58,18 @@ int32_t level_for(uint32_t arch, uint32_t plan_isa, int32_t wanted) {
 
 class Reader {
  public:
-  Reader(const PlanBytes& bytes, PlanData* plan)
-      : reader_(bytes.data, bytes.size), weights_(bytes.weights), weights_size_(bytes.weights_size), plan_(*plan) {}
+  Reader(const PlanBytes& bytes, const gk_allocator* allocator, PlanData* plan)
+      : reader_(bytes.data, bytes.size), weights_(bytes.weights), weights_size_(bytes.weights_size),
+        allocator_(allocator), plan_(*plan) {}
 
   void read(int32_t isa) {
     if (reader_.left() < 8 || std::memcmp(reader_.bytes(8), "GOPTPLAN", 8) != 0) {
       refuse("this is no plan: it does not begin with GOPTPLAN");
     }
     const auto version = reader_.number<uint32_t>();
-    if (version != kVersion) {
+    if (version < kOldest || version > kNewest) {
       refuse("the plan has format version " + std::to_string(version) + ", this library reads " +
-             std::to_string(kVersion) + "; compile the model again");
+             std::to_string(kOldest) + " to " + std::to_string(kNewest) + "; compile the model again");
     }
     const auto arch = reader_.number<uint32_t>(), plan_isa = reader_.number<uint32_t>();
     if (reader_.number<uint32_t>() != 0) refuse("the plan is damaged: a reserved field is not zero");
@@ -92,11 +94,11 @@ class Reader {
     value->dtype = {code, bits, 1};
     const auto kind = reader_.number<uint8_t>();
     const std::string what = "value " + quoted(value->name);
-    if (kind > 3) refuse("the plan is damaged: " + what + " has kind " + std::to_string(kind));
-    value->kind = static_cast<ValueKind>(kind);
+    if (kind > kDeclared) refuse("the plan is damaged: " + what + " has kind " + std::to_string(kind));
+    value->kind = kind == kDeclared ? ValueKind::kIntermediate : static_cast<ValueKind>(kind);
     if (reader_.number<uint8_t>() != 0) refuse("the plan is damaged: a reserved field is not zero");
     if (!is_known(value->dtype)) refuse(what + " has a dtype that plans do not have");
-    if (value->kind == ValueKind::kIntermediate) return;
+    if (kind == 0) return;
     const auto rank = reader_.number<int32_t>();
     const bool constant = value->kind == ValueKind::kConstant;
     if (rank < (constant ? 0 : -1) || rank > kMaxRank) {
@@ -132,7 +134,7 @@ class Reader {
       refuse(what + " of shape " + text_of(value->dims) + " has " + std::to_string(length) + " bytes");
     }
     if (reinterpret_cast<uintptr_t>(data) % size != 0) {
-      plan_.constants.emplace_back(length);
+      plan_.constants.emplace_back(length, allocator_);
       std::memcpy(plan_.constants.back().data(), data, length);
       data = plan_.constants.back().data();
     }
@@ -141,11 +143,11 @@ class Reader {
 
   void check_symbols() {
     for (const PlanValue& value : plan_.values) {
-      if (value.kind != ValueKind::kInput && value.kind != ValueKind::kShapeInput) continue;
+      if (value.kind == ValueKind::kConstant) continue;
       for (int i = 0; i < value.dims.rank; ++i) {
         const int64_t dim = value.dims[i];
         if (dim <= -2 && static_cast<uint64_t>(-2 - dim) >= plan_.symbols.size()) {
-          refuse("the plan is damaged: input " + quoted(value.name) + " has an unknown symbol");
+          refuse("the plan is damaged: value " + quoted(value.name) + " has an unknown symbol");
         }
       }
     }
@@ -293,12 +295,15 @@ class Reader {
   ByteReader reader_;
   const char* weights_;
   size_t weights_size_;
+  const gk_allocator* allocator_;
   PlanData& plan_;
   std::vector<bool> defined_;
 };
 
 }  // namespace
 
-void read_plan(const PlanBytes& bytes, int32_t isa, PlanData* plan) { Reader(bytes, plan).read(isa); }
+void read_plan(const PlanBytes& bytes, int32_t isa, const gk_allocator* allocator, PlanData* plan) {
+  Reader(bytes, allocator, plan).read(isa);
+}
 
 }  // namespace graphopt

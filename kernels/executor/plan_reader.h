@@ -16,7 +16,8 @@ struct PlanBytes {
   size_t weights_size = 0;
 };
 
-// `isa`: GK_ISA_BEST, or the level to run on. `bytes` must outlive the result. Throws Failure.
-void read_plan(const PlanBytes& bytes, int32_t isa, PlanData* plan);
+// `isa`: GK_ISA_BEST, or the level to run on. `allocator`: for constants that must be copied. Both it and `bytes` must
+// outlive the result. Throws Failure.
+void read_plan(const PlanBytes& bytes, int32_t isa, const gk_allocator* allocator, PlanData* plan);
 
 }  // namespace graphopt

@@ -85,7 +85,7 @@ class Preparation {
     const std::string key = key_of(*scheduled);
     if (key.empty()) {
       options_.check_limit(scheduled->prepared->packed_bytes);
-      schedule_.memory.emplace_back(scheduled->prepared->packed_bytes);
+      schedule_.memory.emplace_back(scheduled->prepared->packed_bytes, schedule_.allocator);
       fill_pack(*scheduled, schedule_.memory.back().data());
       schedule_.memory_bytes += schedule_.memory.back().size();
       scheduled->packed = schedule_.memory.back().data();

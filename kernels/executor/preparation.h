@@ -13,6 +13,7 @@ namespace graphopt {
 // The packed constants of a plan.
 class PackStore {
  public:
+  explicit PackStore(const gk_allocator* allocator) : cutter_(allocator) {}
   uint64_t bytes() const;
 
  private:

@@ -65,7 +65,7 @@ class Resolver {
 
   char* memory(int64_t bytes) {
     schedule_.memory_bytes += static_cast<uint64_t>(bytes);
-    return schedule_.memory.emplace_back(static_cast<size_t>(bytes)).data();
+    return schedule_.memory.emplace_back(static_cast<size_t>(bytes), schedule_.allocator).data();
   }
 
   void define_input(size_t number, const TensorType& type, const void* contents) {
@@ -232,7 +232,7 @@ class Resolver {
       ref = known_[static_cast<size_t>(step.outputs[i])].ref;
       outputs.back() = data;
     }
-    run_once(call, inputs, outputs);
+    run_once(call, inputs, outputs, schedule_.allocator);
     return true;
   }
 

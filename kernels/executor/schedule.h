@@ -61,6 +61,7 @@ struct ScheduledCall {
 };
 
 struct Schedule {
+  const gk_allocator* allocator = nullptr; // of `memory` and of the arena; null: the C library
   std::vector<TensorType> output_types;
   std::vector<Storage> storages;
   std::vector<ScheduledCall> calls;

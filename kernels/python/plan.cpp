@@ -77,12 +77,14 @@ class PythonPlan {
     check(status, message);
     plan_.reset(plan);
     for (int32_t i = 0; i < gk_plan_input_count(plan); ++i) {
-      gk_value_info info;
+      gk_value_info info = {};
+      info.struct_size = sizeof info;
       gk_plan_input(plan, i, &info);
       input_names_.push_back(nb::steal(PyUnicode_InternFromString(info.name)));
     }
     for (int32_t i = 0; i < gk_plan_output_count(plan); ++i) {
-      gk_value_info info;
+      gk_value_info info = {};
+      info.struct_size = sizeof info;
       gk_plan_output(plan, i, &info);
       output_names_.push_back(nb::steal(PyUnicode_InternFromString(info.name)));
     }
@@ -92,7 +94,8 @@ class PythonPlan {
   nb::list inputs() const {
     nb::list found;
     for (int32_t i = 0; i < gk_plan_input_count(plan_.get()); ++i) {
-      gk_value_info info;
+      gk_value_info info = {};
+      info.struct_size = sizeof info;
       gk_plan_input(plan_.get(), i, &info);
       found.append(describe(info));
     }
@@ -102,7 +105,8 @@ class PythonPlan {
   nb::list outputs() const {
     nb::list found;
     for (int32_t i = 0; i < gk_plan_output_count(plan_.get()); ++i) {
-      gk_value_info info;
+      gk_value_info info = {};
+      info.struct_size = sizeof info;
       gk_plan_output(plan_.get(), i, &info);
       found.append(describe(info));
     }
@@ -135,6 +139,7 @@ class PythonPlan {
 
   nb::dict memory() const {
     gk_plan_memory memory = {};
+    memory.struct_size = sizeof memory;
     gk_plan_get_memory(plan_.get(), &memory);
     nb::dict found;
     found["arena"] = memory.arena_bytes;
@@ -244,7 +249,7 @@ void bind_plan(nb::module_& m) {
       .def(nb::init<nb::handle, nb::handle, const std::string&, int, uint64_t>(), "data"_a, "weights"_a = nb::none(),
            nb::kw_only(), "isa"_a = "best", "threads"_a = 1, "memory_limit"_a = 0)
       .def_prop_ro("inputs", &PythonPlan::inputs, "(name, dtype, shape) of each; a dim is a size, a symbol or None.")
-      .def_prop_ro("outputs", &PythonPlan::outputs, "(name, dtype, None) of each.")
+      .def_prop_ro("outputs", &PythonPlan::outputs, "(name, dtype, shape) of each, as the model declares it; None where it does not.")
       .def_prop_ro("isa", &PythonPlan::isa, "The instruction set it runs on.")
       .def("run", &PythonPlan::run, "feeds"_a, "Outputs by name.")
       .def("profile", &PythonPlan::profile, "feeds"_a,

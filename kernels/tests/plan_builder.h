@@ -19,6 +19,13 @@ class PlanBuilder {
 
   int32_t intermediate(const std::string& name, gk_dtype dtype = kF32) { return value(name, dtype, 0); }
 
+  // An intermediate value of which the model says a shape.
+  int32_t declared(const std::string& name, gk_dtype dtype, const std::vector<int64_t>& dims) {
+    const int32_t index = value(name, dtype, 4);
+    shape(dims);
+    return index;
+  }
+
   // A dim is a size, -1, or -2-k for symbol k.
   int32_t input(const std::string& name, gk_dtype dtype, const std::vector<int64_t>& dims,
                 bool decides_shapes = false) {
@@ -95,7 +102,7 @@ class PlanBuilder {
     return plan + program(inputs, outputs, steps);
   }
 
-  uint32_t version = 1, arch = 0, isa = 0;
+  uint32_t version = 2, arch = 0, isa = 0;
   std::vector<std::string> symbols, steps;
   std::vector<int32_t> inputs;
 

@@ -20,7 +20,8 @@ void open_and_run(const std::string& bytes, const std::string& weights) {
   std::vector<std::vector<char>> data;
   std::vector<gk_tensor> inputs;
   for (int32_t i = 0; i < gk_plan_input_count(open.plan); ++i) {
-    gk_value_info info;
+    gk_value_info info = {};
+    info.struct_size = sizeof info;
     gk_plan_input(open.plan, i, &info);
     std::vector<int64_t>& shape = dims.emplace_back();
     int64_t bytes_needed = info.dtype.bits / 8;

@@ -23,9 +23,10 @@ void headers() {
   CHECK(good.status == GK_OK && gk_plan_isa(good.plan) == gk_isa_best());
   CHECK(OpenPlan("not a plan at all").says("does not begin with GOPTPLAN"));
   CHECK(OpenPlan("").says("there is no plan") || OpenPlan("").says("does not begin with"));
-  plan.version = 2;
-  refused(plan, {x}, "format version 2, this library reads 1");
+  plan.version = 3;
+  refused(plan, {x}, "format version 3, this library reads 1 to 2");
   plan.version = 1;
+  CHECK(OpenPlan(plan.bytes({x})).status == GK_OK);
   plan.isa = 99;
   refused(plan, {x}, "instruction set 99");
   plan.isa = 0;
@@ -138,7 +139,9 @@ void senseless_calls() {
   int32_t x;
   const Plan built = with_input(&x);
   OpenPlan open(built.bytes({x}));
-  gk_value_info info;
+  gk_value_info info = {};
+  CHECK(gk_plan_input(open.plan, 0, &info) == GK_INVALID_ARGUMENT); // says nothing of its size
+  info.struct_size = sizeof info;
   CHECK(gk_plan_input(open.plan, 1, &info) == GK_INVALID_ARGUMENT);
   CHECK(gk_plan_output(open.plan, -1, &info) == GK_INVALID_ARGUMENT);
   CHECK(gk_plan_input(open.plan, 0, &info) == GK_OK && info.ndim == 1 && info.dims[0] == 2);

@@ -37,7 +37,8 @@ void shapes_follow_the_inputs() {
       CHECK(y[static_cast<size_t>(i % 3 * n + i / 3)] == x.data[static_cast<size_t>(i)]);
     }
   }
-  gk_plan_memory memory;
+  gk_plan_memory memory = {};
+  memory.struct_size = sizeof memory;
   CHECK(gk_plan_get_memory(plan.plan, &memory) == GK_OK && memory.shapes == 4 && memory.lanes == 1);
 }
 
@@ -193,7 +194,8 @@ void concatenations_in_place() {
   CHECK_WITH(ops_of(open, {in.raw(kF32)}) == "copy copy copy copy copy", ops_of(open, {in.raw(kF32)}));
   CHECK((open.output<float>(0) == std::vector<float>{1, 2, 1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4, 3, 4}));
   CHECK(open.output<float>(1)[1] == 3 && open.output<float>(1)[2] == 2);
-  gk_plan_memory memory;
+  gk_plan_memory memory = {};
+  memory.struct_size = sizeof memory;
   CHECK(gk_plan_get_memory(open.plan, &memory) == GK_OK && memory.arena_bytes == 0);
 }
 

@@ -34,6 +34,10 @@ class PlanFile:
         self.inputs.append(self.value(name, dtype, 1, shape))
         return self.inputs[-1]
 
+    def output(self, name: str, dtype: str, dims: list[int]) -> int:
+        """A value whose shape the model declares."""
+        return self.value(name, dtype, 4, struct.pack(f"<i{len(dims)}q", len(dims), *dims))
+
     def weight(self, name: str, size: int) -> int:
         return self.value(name, "float32", 2, struct.pack("<iqBQQ", 1, size, 1, 0, 4 * size))
 
@@ -43,7 +47,7 @@ class PlanFile:
         self.steps.append(text(f"the {op}") + text(op) + numbers("i", inputs) + numbers("i", outputs) + body)
 
     def write(self, outputs: list[int], *, isa: int = 0, arch: int = 0) -> bytes:
-        parts = [b"GOPTPLAN", struct.pack("<4I", 1, arch, isa, 0)]
+        parts = [b"GOPTPLAN", struct.pack("<4I", 2, arch, isa, 0)]
         parts += [struct.pack("<I", len(self.values)), *self.values]
         parts += [struct.pack("<I", len(self.symbols)), *map(text, self.symbols)]
         parts += [numbers("I", self.inputs), numbers("I", outputs), struct.pack("<I", len(self.steps))]

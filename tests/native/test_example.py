@@ -1,4 +1,4 @@
-"""The example program in C: runs a plan without Python, and says what is wrong with one."""
+"""The example programs: run a plan without Python, serve one to several threads, say what is wrong."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from tests.native.plan_file import PlanFile
 
 
 @pytest.fixture(scope="module")
-def program() -> Path:
-    return installed_build() / "kernels" / "examples" / "graphopt_run_plan"
+def programs() -> Path:
+    return installed_build() / "kernels" / "examples"
+
+
+@pytest.fixture(scope="module")
+def program(programs: Path) -> Path:
+    return programs / "graphopt_run_plan"
 
 
 def run(*command: Path) -> subprocess.CompletedProcess[str]:
@@ -44,3 +49,17 @@ def test_it_explains_what_is_no_plan(program: Path, tmp_path: Path) -> None:
     assert done.stderr.endswith("this is no plan: it does not begin with GOPTPLAN\n")
     assert run(program, tmp_path / "missing.plan").stderr.endswith("missing.plan: cannot be read\n")
     assert run(program).returncode == 2
+
+
+def test_it_serves_a_plan(programs: Path, tmp_path: Path) -> None:
+    plan = PlanFile()
+    x, y = plan.input("x", "float32", [-2, 3]), plan.value("y", "float32")
+    plan.step("concat", [x, x], [y], axis=1)
+    (tmp_path / "model.plan").write_bytes(plan.write([y]))
+    done = run(programs / "graphopt_serve_plan", tmp_path / "model.plan")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(": 4 of 4 callers served, 0 bytes left\n")
+    for what, reason in (("nothing", "No such file or directory"), (".", "is no file")):
+        done = run(programs / "graphopt_serve_plan", tmp_path / what)
+        assert done.returncode == 1
+        assert done.stderr.endswith(f": {reason}\n")

@@ -26,9 +26,12 @@ def doubling(dtype: str = "float32") -> bytes:
 def test_what_it_takes_and_gives() -> None:
     plan = PlanFile()
     x, mask = plan.input("x", "float32", [2, -2, ANY]), plan.input("mask", "bool", [])
-    opened = _kernels.Plan(plan.write([x, mask]))
+    y, z = plan.output("y", "float32", [4, -2, ANY]), plan.value("z", "float32")
+    plan.step("concat", [x, x], [y], axis=0)
+    plan.step("concat", [y, x], [z], axis=0)
+    opened = _kernels.Plan(plan.write([y, z, mask]))
     assert opened.inputs == [("x", "float32", (2, "N", None)), ("mask", "bool", ())]
-    assert opened.outputs == [("x", "float32", None), ("mask", "bool", None)]
+    assert opened.outputs == [("y", "float32", (4, "N", None)), ("z", "float32", None), ("mask", "bool", ())]
     assert opened.isa == _kernels.best_isa()
 
 

@@ -4,9 +4,10 @@
 
 - header: ``GOPTPLAN``, u32 version, u32 architecture (0 any, 1 x86-64, 2 aarch64), u32 instruction set
   (0: the best of the machine that runs it), u32 zero
-- values: array of {string name, u8 type code, u8 bits, u8 kind, u8 zero; inputs: i32 rank (-1: not known),
-  i64 dims (-1: any size, -2-k: the size of symbol k); constants: i32 rank, i64 dims, u8 where, then u64
-  length and bytes (0) or u64 offset and u64 length in the artifact's weights (1)}
+- values: array of {string name, u8 type code, u8 bits, u8 kind, u8 zero; inputs, and results whose shape the
+  model declares: i32 rank (-1: not known), i64 dims (-1: any size, -2-k: the size of symbol k); constants:
+  i32 rank, i64 dims, u8 where, then u64 length and bytes (0) or u64 offset and u64 length in the artifact's
+  weights (1)}
 - symbols: array of string
 - program: {inputs array<u32>, outputs array<u32>, steps array of {string name, string operator, inputs
   array<i32>, outputs array<i32> (-1: left out), attributes array of {string name, u8 kind, payload}, programs
@@ -32,8 +33,8 @@ from graphopt.errors import BackendError
 if TYPE_CHECKING:
     from graphopt.backends.serialize import WeightSink
 
-MAGIC, VERSION = b"GOPTPLAN", 1
-INTERMEDIATE, INPUT, CONSTANT, SHAPE_INPUT = range(4)
+MAGIC, VERSION = b"GOPTPLAN", 2
+INTERMEDIATE, INPUT, CONSTANT, SHAPE_INPUT, DECLARED = range(5)
 OWN_INPUTS = {"conv": 3, "conv_transpose": 3, "group_norm": 3, "layer_norm": 5, "matmul": 3}
 """Inputs of the operators that take an epilogue; its operands follow."""
 _INT, _FLOAT, _STRING, _INTS, _FLOATS = range(1, 6)
@@ -64,7 +65,7 @@ class _Writer:
 
     def write(self, isa: int) -> bytes:
         self._out += MAGIC + struct.pack("<4I", VERSION, 0, isa, 0)
-        inputs = set(self._program.inputs)
+        inputs, results = set(self._program.inputs), set(self._program.outputs)
         for value in _values(self._program):
             self._values.setdefault(value, len(self._values))
         decides = shape_inputs(self._program)
@@ -75,6 +76,8 @@ class _Writer:
                 kind = SHAPE_INPUT if value in decides else INPUT
             elif value.tensor is not None:
                 kind = CONSTANT
+            elif value in results and value.dims is not None:
+                kind = DECLARED
             self._value(value, kind)
         self._number(len(self._symbols))
         for symbol in self._symbols:

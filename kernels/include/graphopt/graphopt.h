@@ -5,8 +5,9 @@
  * have the memory layout of DLPack v1 (DLDevice, DLDataType, DLTensor), so one crosses between
  * graphopt and any other DLPack library by a pointer cast; this header includes nothing of DLPack.
  *
- * Compatibility: within one GK_ABI_VERSION structs only grow at their end and `gk_call.struct_size`
- * says how much of one the caller knows. A change of meaning raises GK_ABI_VERSION.
+ * Compatibility: within one GK_ABI_VERSION functions are only added, and structs that have a
+ * `struct_size`, how much of one the caller knows, only grow at their end. A change of meaning raises
+ * GK_ABI_VERSION, which is part of the shared library's name.
  *
  * Threads: every function here may be called from any thread at any time. A kernel writes only to
  * its outputs and its workspace.
@@ -17,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(GRAPHOPT_SHARED) && defined(__GNUC__)
+#ifdef __GNUC__
 #define GK_API __attribute__((visibility("default")))
 #else
 #define GK_API
@@ -27,7 +28,7 @@
 extern "C" {
 #endif
 
-#define GK_ABI_VERSION 2
+#define GK_ABI_VERSION 3
 #define GK_VERSION_MAJOR 0
 #define GK_VERSION_MINOR 1
 #define GK_VERSION_PATCH 0
@@ -249,7 +250,8 @@ GK_API int gk_run_kernel(const char *name, const gk_call *call);
 
 /* ---- plans ---------------------------------------------------------------------------------- */
 
-/* A compiled region or model: a list of kernel calls. Open once, run from any number of threads. */
+/* A compiled region or model: a list of kernel calls. Open once, run from any number of threads. A process forked while
+ * no function here was under way goes on with its plans, on the one thread it has. */
 typedef struct gk_plan gk_plan;
 
 #define GK_MAX_RANK 8
@@ -259,6 +261,16 @@ typedef struct gk_message {
   char text[512];
 } gk_message;
 
+/* Where a plan gets its memory: scratch, packed constants and outputs it allocates; small bookkeeping stays on the C
+ * library's heap. `allocate` returns `size` bytes (above 0) on a multiple of `alignment` (a power of two), or null to
+ * refuse; `release` gets what it returned with the same size. Any thread calls them, several at a time. */
+typedef struct gk_allocator {
+  void *context;
+  void *(*allocate)(void *context, size_t size, size_t alignment);
+  void (*release)(void *context, void *data, size_t size);
+} gk_allocator;
+
+/* Fields behind what struct_size says are taken as 0, which is the default of each. */
 typedef struct gk_plan_options {
   uint32_t struct_size;    /* sizeof(gk_plan_options) as the caller knows it */
   int32_t isa;             /* gk_isa; GK_ISA_BEST: the plan's own, or the machine's best */
@@ -267,6 +279,8 @@ typedef struct gk_plan_options {
                               given back to the system once they are packed */
   uint64_t memory_limit;   /* bytes of scratch and packed constants, and of an output the plan allocates; 0: none.
                               A run that needs more fails */
+  const gk_allocator *allocator; /* copied; null: the C library's. What its functions need outlives the plan and
+                                    the outputs it allocated */
 } gk_plan_options;
 
 /* Open the plan in [data, data + size) with the weights file in [weights, weights + weights_size) (null where
@@ -275,15 +289,24 @@ typedef struct gk_plan_options {
 GK_API int gk_plan_open(const void *data, size_t size, const void *weights, size_t weights_size,
                         const gk_plan_options *options, gk_plan **plan, gk_message *message);
 
+/* The same for files: both are mapped for as long as the plan is open, and what has been packed of the weights leaves
+ * memory again. Nobody may write to them meanwhile. `weights_path` may be null. GK_SYSTEM_ERROR where a file cannot be
+ * mapped, with the system's reason in `message`. */
+GK_API int gk_plan_open_files(const char *path, const char *weights_path, const gk_plan_options *options,
+                              gk_plan **plan, gk_message *message);
+
 /* Waits for nothing: no run may be under way. Null is fine. */
 GK_API void gk_plan_close(gk_plan *plan);
 
-/* An input or output. `dims` lives as long as the plan. */
+/* An input or output; name and dims live as long as the plan. An input takes these dims and no others. Of an output
+ * they are what the model declares, as far as it does: gk_plan_shapes knows what comes out for given inputs. */
 typedef struct gk_value_info {
+  uint32_t struct_size; /* sizeof(gk_value_info) as the caller knows it, set before the call */
+  int32_t ndim;         /* -1: unknown */
+  const int64_t *dims;  /* at least 0: a size; -1: any; -2 - k: symbol k, the same size wherever it stands */
   const char *name;
-  const int64_t *dims; /* at least 0: a size; -1: any; -2 - k: symbol k */
-  int32_t ndim;        /* -1: unknown; always so for outputs, whose shapes follow from the inputs' */
   gk_dtype dtype;
+  int32_t decides_shapes; /* not 0: an input whose contents decide shapes; each new content is resolved anew */
 } gk_value_info;
 
 GK_API int32_t gk_plan_input_count(const gk_plan *plan);
@@ -327,11 +350,12 @@ GK_API int gk_plan_run(gk_plan *plan, const gk_tensor *inputs, gk_tensor *output
 GK_API void gk_plan_release_output(gk_tensor *output);
 
 typedef struct gk_plan_memory {
+  uint32_t struct_size;  /* sizeof(gk_plan_memory) as the caller knows it, set before the call */
+  int32_t shapes;        /* sets of input shapes remembered */
+  int32_t lanes;         /* runs that were under way at once */
   uint64_t arena_bytes;  /* scratch memory of all runs that were under way at once */
   uint64_t packed_bytes; /* constants as kernels want them */
   uint64_t folded_bytes; /* computed while shapes were resolved */
-  int32_t shapes;        /* sets of input shapes remembered */
-  int32_t lanes;         /* runs that were under way at once */
 } gk_plan_memory;
 
 GK_API int gk_plan_get_memory(const gk_plan *plan, gk_plan_memory *memory);

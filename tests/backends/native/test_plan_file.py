@@ -46,14 +46,14 @@ def test_a_plan_is_written_as_the_format_says() -> None:
 
     values = text("x") + bytes([2, 32, 1, 0]) + struct.pack("<iqq", 2, -2, 3)
     values += text("w") + bytes([2, 32, 2, 0]) + struct.pack("<iqBQff", 1, 2, 0, 8, 1, 2)
-    values += text("y") + bytes([2, 32, 0, 0])
+    values += text("y") + bytes([2, 32, 4, 0]) + struct.pack("<iqq", 2, -2, 3)
     attributes = text("a") + struct.pack("<Bq", 1, 1) + text("b") + struct.pack("<Bd", 2, 0.5)
     attributes += text("c") + b"\x03" + text("t") + text("d") + struct.pack("<BIq", 4, 1, 7)
     attributes += text("e") + struct.pack("<BId", 5, 1, 2.0)
     steps = text("s") + text("copy") + struct.pack("<Iiii", 3, 0, -1, 1) + struct.pack("<Iii", 2, 2, -1)
     steps += struct.pack("<I", 5) + attributes + struct.pack("<I", 0)
     program = struct.pack("<IIIII", 1, 0, 1, 2, 1) + steps
-    header = b"GOPTPLAN" + struct.pack("<4I", 1, 0, 4, 0)
+    header = b"GOPTPLAN" + struct.pack("<4I", 2, 0, 4, 0)
     assert data == header + struct.pack("<I", 3) + values + struct.pack("<I", 1) + text("n") + program
 
 
