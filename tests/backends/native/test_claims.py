@@ -104,7 +104,8 @@ def test_a_constant_that_each_call_of_a_function_decides_is_claimed() -> None:
             """<ir_version: 10, opset_import: ["": 20, "own": 1]>
                calls (float[2,4] x) => (float[2,4] y) { y = own.Scale <by = 3.0> (x) }
                <domain: "own", opset_import: ["": 20]>
-               Scale <by: float = 2.0> (x) => (y) { n = Constant <value_float: float = @by> ()  y = Mul (x, n) }"""
+               Scale <by: float = 2.0> (x) => (y) {
+                 n = Constant <value_float: float = @by> ()  y = Mul (x, n) }"""
         )
     )
     (function,) = model.functions.values()
