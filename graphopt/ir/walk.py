@@ -9,11 +9,10 @@ import onnx_ir as ir
 
 def graphs(model: ir.Model) -> Iterator[ir.Graph | ir.Function]:
     """The main graph and its subgraphs, outer before inner, then each function and its subgraphs."""
-    yield model.graph
-    yield from model.graph.subgraphs()
-    for function in model.functions.values():
-        yield function
-        yield from function.subgraphs()
+    for body in bodies(model):
+        yield body
+        # Collected first: who walks may change the graph it is given.
+        yield from [inner for node in all_nodes(body) if node.attributes for inner in subgraphs(node)]
 
 
 def bodies(model: ir.Model) -> Iterator[ir.Graph | ir.Function]:
@@ -88,10 +87,11 @@ def constants(model: ir.Model) -> Iterator[ir.TensorProtocol]:
             for attr in node.attributes.values():
                 if attr.is_ref():
                     continue
-                if attr.type == ir.AttributeType.TENSOR and first_time(attr.as_tensor()):
-                    yield attr.as_tensor()
+                # Not as_tensor(), which asks for every method of the protocol each time.
+                if attr.type == ir.AttributeType.TENSOR and first_time(attr.value):
+                    yield attr.value
                 elif attr.type == ir.AttributeType.TENSORS:
-                    yield from (t for t in attr.as_tensors() if first_time(t))
+                    yield from (t for t in attr.value if first_time(t))
 
 
 def weight_bytes(model: ir.Model) -> int:

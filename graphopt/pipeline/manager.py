@@ -100,7 +100,8 @@ class _Run:
         self.effects: list[Effect] = []
         self._model, self._ctx, self._instruments = model, ctx, instruments
         self._version = 0
-        self._idle_at: dict[Pass, int] = {}
+        # By class too: passes without options all have the same hash.
+        self._idle_at: dict[tuple[type[Pass], Pass], int] = {}
         # Counting costs a walk over the model: once per version is enough.
         self._size = (num_nodes(model), weight_bytes(model))
 
@@ -110,7 +111,7 @@ class _Run:
         for step in steps:
             if isinstance(step, Repeat):
                 self._repeat(step)
-            elif self._idle_at.get(step) != self._version:
+            elif self._idle_at.get((type(step), step)) != self._version:
                 self._run_pass(step)
         return self._version != before
 
@@ -134,7 +135,7 @@ class _Run:
             self._version += 1
             self._size = (num_nodes(self._model), weight_bytes(self._model))
         else:
-            self._idle_at[pass_] = self._version
+            self._idle_at[type(pass_), pass_] = self._version
         effect = Effect(
             pass_text=pass_.text(),
             modified=modified,

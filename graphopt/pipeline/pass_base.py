@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from graphopt.ir.levels import Level
 from graphopt.pipeline.context import PassContext
 
 
+@functools.cache
 def kebab(name: str) -> str:
     """``FuseConvBatchNorm`` → ``fuse-conv-batch-norm``, and ``hard_swish`` → ``hard-swish``."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name)

@@ -13,6 +13,7 @@ that has such a field. ``pipeline_text`` prints steps back.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -128,17 +129,22 @@ class _Parser:
 def make_pass(cls: type[Pass], options: Mapping[str, str]) -> Pass:
     """Build a pass from option texts, converted by the types of its fields."""
     known = _field_names(cls)
-    types = get_type_hints(cls)
     values: dict[str, Any] = {}
     for key, text in options.items():
         if key not in known:
             have = ", ".join(known) or "none"
             raise UsageError(f"pass {cls.name()} has no option {key!r}", f"its options: {have}")
-        values[known[key]] = _convert(cls.name(), key, text, types[known[key]])
+        values[known[key]] = _convert(cls.name(), key, text, _field_types(cls)[known[key]])
     return cls(**values)
 
 
-def _field_names(cls: type[Pass]) -> dict[str, str]:
+@functools.cache
+def _field_types(cls: type[Pass]) -> Mapping[str, Any]:
+    return get_type_hints(cls)
+
+
+@functools.cache
+def _field_names(cls: type[Pass]) -> Mapping[str, str]:
     return {f.name.replace("_", "-"): f.name for f in fields(cls)}
 
 

@@ -1,5 +1,7 @@
 """PassManager: order, repeats, effects, broken contracts."""
 
+from dataclasses import dataclass
+
 import onnx_ir as ir
 import pytest
 
@@ -8,6 +10,7 @@ from graphopt.ir.walk import num_nodes
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.instruments import TextDump, VerifyEach
 from graphopt.pipeline.manager import PassManager, Repeat
+from graphopt.pipeline.pass_base import Pass
 from tests.pipeline.toys import BreakTheModel, Flip, LieAboutChange, Raise, RemoveOneRelu, relu_chain
 
 
@@ -39,6 +42,25 @@ def test_a_pass_that_found_nothing_is_not_asked_again_until_the_model_changed():
         ("flip", True),
         ("remove-one-relu", False),
     ]
+
+
+def test_a_pipeline_of_many_passes_compares_none_with_another():
+    compared: list[type[Pass]] = []
+
+    def equal(self, other):
+        compared.append(type(other))
+        return type(self) is type(other)
+
+    def idle(self, model, ctx):
+        return False
+
+    passes = [
+        dataclass(frozen=True)(type(f"Idle{number}", (Pass,), {"__eq__": equal, "run": idle}))()
+        for number in range(40)
+    ]
+    effects = PassManager((Repeat(tuple(passes)), *passes)).run(relu_chain(1), PassContext())
+    assert len(effects) == len(passes)
+    assert not compared, "without options all have one hash"
 
 
 def test_a_repeat_that_never_converges_stops_at_its_limit_and_says_so():
