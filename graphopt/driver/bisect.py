@@ -114,7 +114,7 @@ def bisect_passes(
     Returns:
         The culprit, or None when the answer is right after every pass.
     """
-    from graphopt.driver.compilation.equal import first_bad
+    from graphopt.driver.compilation.blame import first_bad
 
     probes: dict[int, Probe] = {}
 

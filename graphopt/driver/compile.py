@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphopt.driver.compilation.built import Settled
 from graphopt.driver.compilation.candidate import Workshop, commit, program, scratch_parent, usable_backends
-from graphopt.driver.compilation.equal import Settled
 from graphopt.driver.compilation.fast import Race, ablate, no_slower
 from graphopt.driver.compilation.inputs import import_with_ranges, judging_inputs, runner_for
 from graphopt.driver.compilation.low_precision import settle_at
@@ -146,8 +146,8 @@ class _Compilation:
                 settled, measurement, memory = raced.settled, raced.measurement, raced.memory
         if self.options.measure_each and measuring:
             with self._stage("measure each pass"):
-                rows = ablate(workshop, settled, oracle, mode, race)
-                measurement = replace(measurement, ablation=rows)
+                rows, notes = ablate(workshop, settled, oracle, mode, race)
+                measurement = replace(measurement, ablation=rows, notes=(*measurement.notes, *notes))
         with self._stage("write"):
             precision = decisions.precision if decisions is not None and found.record else found.record
             report = self._write(workshop, settled, measurement, memory, precision)

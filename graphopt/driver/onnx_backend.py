@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 from onnx.backend.base import Backend, BackendRep, namedtupledict
 
-from graphopt.driver.compilation.equal import first_bad
+from graphopt.driver.compilation.blame import first_bad
 from graphopt.driver.legalize import for_onnxruntime
 from graphopt.driver.opt import Optimized, import_model, optimize_model, pipeline
 from graphopt.driver.runners import evaluator

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import onnx_ir as ir
 
+from graphopt.ir.shape_windows import quick_conv
 from graphopt.ir.walk import subgraphs
 
 # The library has no type information: its context is typed as what it is to mypy.
@@ -73,6 +74,8 @@ def make_sound() -> None:
     _correct(registry, "QGemm", _quantised, domain="com.microsoft")
     for name in ("QLinearAveragePool", "QLinearGlobalAveragePool", "QLinearReduceMean"):
         _correct(registry, name, _pooled, domain="com.microsoft")
+    for since in registry.version_boundaries("", "Conv"):
+        registry.register("", "Conv", since_version=since)(quick_conv(registry.get("", "Conv", since)))
 
 
 def _correct(registry: Any, op_type: str, correct: Infer, *, domain: str = "") -> None:

@@ -19,6 +19,8 @@ from graphopt.measure.records import Comparison, Conditions, Measured
 LOADING_SHARE = 0.5
 # The interval is looked at every so many rounds: it costs milliseconds.
 _LOOK_EVERY = 5
+# One engine ahead of another in each of five rounds by chance: 3 %.
+_CLEAR_ROUNDS = 5
 
 Progress = Callable[[int, float], None]
 
@@ -32,6 +34,7 @@ def compare(
     launches: int = 3,
     control: bool = True,
     precision: float = 0.003,
+    clear: float | None = None,
     threads: int | None = None,
     machine: str = "",
     seed: int = 0,
@@ -60,6 +63,10 @@ def compare(
         control: run the baseline in a second process, which says what the noise is.
         precision: end a launch early once every ratio's 95 % interval within it is at most ± this
             fraction wide; 0 uses the whole budget.
+        clear: end the comparison as soon as one engine was faster than each of the others, the control
+            among them, by more than this fraction in every round, five at least: who wins is certain then,
+            by how much is known less well. To be larger than what two processes of one program differ by.
+            None goes on.
         threads: what the engines were told, for the record.
         machine: class of the machine, for the record.
         seed: of the order within rounds and of the bootstrap.
@@ -78,7 +85,16 @@ def compare(
     twin = _control_name(base.name)
     entries = {engine.name: engine for engine in engines} | ({twin: base} if control else {})
     rules = Rules(frozenset((base.name, twin)), drop_failing, load_seconds, call_seconds)
-    clock = _Clock(base.name, budget_seconds, min_rounds, precision, seed, progress, max(launches, 1))
+    clock = _Clock(
+        base.name,
+        budget_seconds,
+        min_rounds,
+        precision,
+        clear,
+        seed,
+        progress,
+        max(launches, 1),
+    )
     tallies = {name: Tally() for name in entries}
     failed: dict[str, str] = {}
     rng = random.Random(seed)
@@ -125,7 +141,7 @@ def compare(
             launches=clock.launches_done,
             block_calls={name: calls[name] for name in found},
             seed=seed,
-            stopped_by="precision" if clock.precise else "budget",
+            stopped_by="clear" if clock.decided else "precision" if clock.precise else "budget",
         ),
     )
 
@@ -136,6 +152,7 @@ class _Clock:
 
     Attributes:
         precise: whether every launch so far ended for its precision.
+        decided: whether who is fastest became clear.
         seconds: spent on rounds so far.
         rounds: done so far.
         launches_done: how many.
@@ -145,10 +162,12 @@ class _Clock:
     budget: float
     min_rounds: int
     precision: float
+    clear: float | None
     seed: int
     progress: Progress | None
     launches: int
     precise: bool = True
+    decided: bool = False
     seconds: float = 0.0
     rounds: int = 0
     launches_done: int = 0
@@ -164,7 +183,9 @@ class _Clock:
         share = max(self.budget - self.seconds, 0.0) / (self.launches - self.launches_done)
         least = -(-self.min_rounds // self.launches)
         start, number, used = time.monotonic(), 0, 0.0
-        while number < least or not self._enough(launch, number, used, share):
+        while not self._is_clear(launch, number) and (
+            number < least or not self._enough(launch, number, used, share)
+        ):
             launch.round()
             number += 1
             self.rounds += 1
@@ -175,6 +196,13 @@ class _Clock:
         self.precise = self.precise and used < share
         self.seconds += used
         self.launches_done += 1
+        if self.decided:
+            self.launches = self.launches_done
+
+    def _is_clear(self, launch: Launch, number: int) -> bool:
+        if self.clear is not None and number >= _CLEAR_ROUNDS:
+            self.decided = launch.lead() > self.clear
+        return self.decided
 
     def _enough(self, launch: Launch, number: int, used: float, share: float) -> bool:
         if used >= share:

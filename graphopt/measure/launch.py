@@ -107,6 +107,20 @@ class Launch:
         found = [paired_ratio(base, other, seed=seed) for other in medians.values()]
         return max(((one.high - one.low) / 2 / one.value for one in found), default=0.0)
 
+    def lead(self) -> float:
+        """How far the fastest engine was ahead of every other one in each round, at least.
+
+        As a fraction of its own time; negative when it was behind once, 0 when there is no other. The
+        engines that must run are one program and no rivals of each other.
+        """
+        times = {name: self._medians(name) for name in self._workers}
+        best = min(times, key=lambda name: sum(times[name]))
+        allies = self._rules.vital if best in self._rules.vital else {best}
+        others = (other for name, other in times.items() if name not in allies)
+        return min(
+            (b / a - 1 for other in others for a, b in zip(times[best], other, strict=True)), default=0.0
+        )
+
     def finish(self) -> None:
         """Note the peak memory of each process; they must still be there."""
         for name in list(self._workers):

@@ -96,7 +96,8 @@ class Conditions:
         launches: how often every engine was started afresh.
         block_calls: timed calls per round of each engine.
         seed: of the order within rounds and of the bootstrap.
-        stopped_by: "precision" when every launch ended early for it, else "budget".
+        stopped_by: "clear" when it was plain who is fastest, "precision" when every launch ended early for
+            it, else "budget".
     """
 
     machine: str

@@ -102,6 +102,7 @@ class Measurement:
         conditions: threads, machine, rounds, seconds, …: printed beside every time.
         samples: seconds per inference of each engine, in the order taken; the A/A control included.
         ablation: one row per pass under ``--measure-each``.
+        notes: what was not raced, or not as its name says, and why.
     """
 
     shipped: Shipped
@@ -110,6 +111,7 @@ class Measurement:
     conditions: Json = field(default_factory=dict)
     samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     ablation: tuple[Ablation, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,7 @@ def _typed_parts(data: Json) -> Json:
 def _measurement(data: Json) -> Measurement:
     plain = _arguments(Measurement, data)
     plain["samples"] = {name: tuple(values) for name, values in data.get("samples", {}).items()}
+    plain["notes"] = tuple(data.get("notes", ()))
     plain["ablation"] = tuple(_build(Ablation, row) for row in data.get("ablation", ()))
     return Measurement(**plain)
 

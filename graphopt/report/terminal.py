@@ -216,6 +216,8 @@ def _speed(report: CompileReport) -> Iterator[RenderableType]:
                 "" if row.kept else Text("dropped", style="red"),
             )
         yield table
+    for note in report.measurement.notes:
+        yield Text(words.printable(note), style="yellow")
 
 
 def _conditions(conditions: Mapping[str, Any]) -> str:

@@ -147,13 +147,14 @@ def _pattern(body: Body, choice: tuple[Call | Name, ...]) -> Pattern:
     alias: dict[str, str] = {}
     for statement, term in zip(body.statements, choice, strict=True):
         if isinstance(term, Call):
-            calls.append(replace(term, inputs=tuple(_resolve(arg, alias) for arg in term.inputs)))
+            resolved = tuple(_resolve(arg, alias) for arg in term.inputs) if alias else term.inputs
+            calls.append(term if resolved == term.inputs else replace(term, inputs=resolved))
             continue
         (output,) = statement.outputs
         if output is not None:
             alias[output.name] = alias.get(term.name, term.name)
     renamed = {alias[name]: name for name in body.outputs if name in alias}
-    calls = [_rename(call, renamed) for call in calls]
+    calls = [_rename(call, renamed) for call in calls] if renamed else calls
     pattern = Pattern(tuple(calls), body.outputs)
     if any(name not in pattern.producer for name in body.outputs):
         raise RuleSyntaxError("a spelling passes an input straight through: it would match everything")

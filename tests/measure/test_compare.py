@@ -217,3 +217,26 @@ def test_noise_is_the_far_end_of_the_control():
     assert comparison([100] * 20, [80] * 20).noise == pytest.approx(0.25)
     assert comparison([80] * 20, [100] * 20).noise == pytest.approx(0.25)
     assert comparison([100] * 20, None).noise == 0.02
+
+
+def test_a_plain_lead_ends_a_comparison():
+    engines = [clocked("base", 0.004), clocked("fast", 0.002), clocked("slow", 0.0045)]
+    found = compare(engines, budget_seconds=60, precision=0, clear=0.1)
+    assert found.conditions.stopped_by == "clear"
+    assert (found.conditions.rounds, found.conditions.launches) == (5, 1)
+    assert found.ratio("fast").verdict is Verdict.FASTER
+
+
+@pytest.mark.parametrize("other", [0.0019, 0.00205], ids=["behind", "ahead"])
+def test_a_narrow_lead_does_not(other):
+    engines = [clocked("base", 0.004), clocked("fast", 0.002), clocked("other", other)]
+    found = compare(engines, budget_seconds=0.5, precision=0, clear=0.1)
+    assert found.conditions.stopped_by == "budget"
+
+
+def test_a_baseline_that_leads_its_rivals_need_not_lead_itself():
+    found = compare(
+        [clocked("base", 0.002), clocked("slow", 0.004)], budget_seconds=60, precision=0, clear=0.1
+    )
+    assert found.conditions.stopped_by == "clear"
+    assert found.ratio("slow").verdict is Verdict.SLOWER

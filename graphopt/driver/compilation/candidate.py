@@ -12,7 +12,7 @@ from graphopt.backends.engine_options import EngineOptions
 from graphopt.driver.legalize import steps_of
 from graphopt.driver.opt import Optimized, optimize_model
 from graphopt.driver.runners import oracle_runner
-from graphopt.errors import BackendError
+from graphopt.errors import ArtifactError, BackendError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -171,7 +171,11 @@ class Workshop:
         """The candidate as its user will run it; raises BackendError when it cannot be opened here."""
         from graphopt.runtime.session import load
 
-        return load(candidate.path, threads=self.threads)
+        try:
+            return load(candidate.path, threads=self.threads)
+        except ArtifactError as error:
+            # A backend that does not read what it wrote is to blame itself, not the person's file.
+            raise BackendError(f"what was built does not open: {error.message}", error.hint) from error
 
     def stand_in(self, candidate: Candidate) -> StandIn:
         """What the candidate's engines were built from, run by ``make_runner``.

@@ -6,60 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from graphopt.driver.compilation.presence import absence
+from graphopt.driver.compilation.blame import first_bad
+from graphopt.driver.compilation.built import Attempt, Settled, settle_built
 from graphopt.errors import BackendError, EqualityError, PassError
 from graphopt.placement.choose import WouldFallBack
 from graphopt.report.record import Dropped
 
 if TYPE_CHECKING:
-    from graphopt.driver.compilation.candidate import Candidate, Workshop
+    from graphopt.driver.compilation.candidate import Workshop
+    from graphopt.driver.opt import Optimized
     from graphopt.equality.oracle import Oracle
-    from graphopt.equality.verdict import EqualityReport
     from graphopt.pipeline.manager import Step
 
 
-NOT_RUN = "checked on the legalised graph; {what} not run: {reason}"
-
-
 @dataclass(frozen=True)
-class Settled:
-    """A candidate that may be shipped as far as equality goes.
+class _Graph:
+    """The optimised model, or why it is no good."""
 
-    Attributes:
-        candidate: the candidate.
-        steps: its pipeline.
-        equality: the verdict, None when equality was switched off.
-        dropped: the passes taken out on the way.
-    """
-
-    candidate: Candidate
-    steps: tuple[Step, ...]
-    equality: EqualityReport | None
-    dropped: tuple[Dropped, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """A candidate, or why there is none; ``guilty`` when the pass named itself.
-
-    ``graph_is_equal`` where the optimised graph was found right: then a backend is to blame.
-    """
-
-    candidate: Candidate | None = None
-    equality: EqualityReport | None = None
-    problem: Exception | None = None
-    guilty: str = ""
-    graph_is_equal: bool = False
-
-    @property
-    def good(self) -> bool:
-        return self.problem is None and (self.equality is None or self.equality.equal)
-
-    @property
-    def reason(self) -> str:
-        if self.problem is not None:
-            return getattr(self.problem, "message", str(self.problem))
-        return self.equality.sentence() if self.equality is not None else ""
+    optimized: Optimized | None = None
+    reason: str = ""
+    problem: BackendError | PassError | None = None
 
 
 def settle(
@@ -70,7 +36,13 @@ def settle(
     *,
     graph_is_equal: bool = False,
 ) -> Settled:
-    """Build and judge; on failure find the guilty pass, drop it and try again.
+    """Optimise, build and judge; on failure find the guilty pass, drop it and try again.
+
+    The passes are judged first, by the graph they make as it stands, without a backend's own
+    optimisations: a backend may undo a mistake (ONNX Runtime takes a cut √2 for GELU's and computes with
+    the right one), and the graph must be right for whoever runs it next. What the backends make of a right
+    graph is judged in ``settle_built``, which blames a backend or its passes. Only where every backend
+    fails at a graph that is right, a pass that made it is to blame after all.
 
     Args:
         workshop: builds candidates.
@@ -79,147 +51,117 @@ def settle(
         mode: ``default`` or ``relaxed``.
         graph_is_equal: the graph these steps make was judged already, before a backend touched it.
 
-    Where the passes are right and what the preferred backend made of them is not, the next backend gets
-    the model.
-
     Raises:
         EqualityError: the model is not equal to itself even with no pass at all.
         BackendError: it cannot be built even with no pass at all.
     """
-    from graphopt.driver.compilation.portfolio import without_preferred
     from graphopt.pipeline.manager import flatten, keep_passes
 
     dropped: list[Dropped] = []
     while True:
-        attempt = _attempt(workshop, steps, oracle, mode, graph_is_equal and not dropped)
-        if attempt.good:
-            assert attempt.candidate is not None
-            return Settled(attempt.candidate, steps, attempt.equality, tuple(dropped))
-        rest = without_preferred(workshop) if attempt.graph_is_equal and not workshop.strict else None
-        if rest is not None:
-            other = _attempt(rest, steps, oracle, mode, graph_is_equal=True)
-            if other.good:
-                assert other.candidate is not None
-                dropped.append(Dropped(f"backend {workshop.backends[0].name}", attempt.reason))
-                return Settled(other.candidate, steps, other.equality, tuple(dropped))
-        names = tuple(dict.fromkeys(p.name() for p in flatten(steps)))
-        culprit = _culprit(workshop, steps, names, oracle, mode, attempt)
-        dropped.append(culprit)
-        steps = keep_passes(steps, frozenset(names) - {culprit.pass_text})
-
-
-def _culprit(
-    workshop: Workshop,
-    steps: tuple[Step, ...],
-    names: tuple[str, ...],
-    oracle: Oracle | None,
-    mode: str,
-    failure: _Attempt,
-) -> Dropped:
-    """The pass to blame for a failed attempt: the one that raised, or the first that makes it fail."""
-    from graphopt.pipeline.manager import keep_passes
-
-    if failure.guilty:
-        return Dropped(failure.guilty, failure.reason)
-    tried = {len(names): failure}
-
-    def bad(count: int) -> bool:
-        if count not in tried:
-            kept = keep_passes(steps, frozenset(names[:count]))
-            tried[count] = _attempt(workshop, kept, oracle, mode)
-        return not tried[count].good
-
-    count = first_bad(len(names), bad)
-    if count == 0:
-        # What a person forbade is said of the model as it would have been, not of the raw one.
-        raise _hopeless(failure if isinstance(failure.problem, WouldFallBack) else tried[0])
-    return Dropped(names[count - 1], tried[count].reason)
-
-
-def first_bad(length: int, bad: Callable[[int], bool]) -> int:
-    """The shortest prefix that is bad, by bisection; ``bad(length)`` is known to hold.
-
-    Takes prefixes to be good up to some length and bad from there on. Where that is not so the
-    answer is still a prefix that is bad while the one before it is good (or 0).
-    """
-    if bad(0):
-        return 0
-    good, wrong = 0, length
-    while wrong - good > 1:
-        middle = (good + wrong) // 2
-        if bad(middle):
-            wrong = middle
+        judge = None if graph_is_equal and not dropped else oracle
+        graph = _optimise(workshop, steps, judge, mode)
+        if graph.optimized is None:
+            culprit = _of_the_graph(workshop, steps, judge, mode, graph)
         else:
-            good = middle
-    return wrong
+            built = settle_built(workshop, graph.optimized, oracle, mode)
+            if isinstance(built, Settled):
+                return replace(built, dropped=(*dropped, *built.dropped))
+            culprit = _of_the_build(workshop, steps, oracle, mode, built)
+        dropped.append(culprit)
+        steps = keep_passes(steps, frozenset(p.name() for p in flatten(steps)) - {culprit.pass_text})
 
 
-def _attempt(
-    workshop: Workshop,
-    steps: tuple[Step, ...],
-    oracle: Oracle | None,
-    mode: str,
-    graph_is_equal: bool = False,
-) -> _Attempt:
-    """Judge the passes first, then what the backend made of them.
-
-    The optimised graph is judged as it stands, without the backend's own optimisations: a backend may
-    undo a mistake (ONNX Runtime takes a cut √2 for GELU's and computes with the right one), and the
-    graph must be right for whoever runs it next.
-    """
-    judged = graph_is_equal
+def _optimise(workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, mode: str) -> _Graph:
     try:
         optimized = workshop.optimise(steps)
-        if oracle is not None and not graph_is_equal:
-            graph = oracle.judge(workshop.make_runner(optimized.model), mode)
-            if not graph.equal:
-                return _Attempt(equality=graph)
-            judged = True
-        candidate = workshop.build(optimized)
-        return _Attempt(candidate, judge_candidate(workshop, candidate, oracle, mode), graph_is_equal=judged)
-    except PassError as error:
-        return _Attempt(problem=error, guilty=error.pass_name)
-    except BackendError as error:
+        if oracle is None:
+            return _Graph(optimized)
+        report = oracle.judge(workshop.make_runner(optimized.model), mode)
+        return _Graph(optimized) if report.equal else _Graph(reason=report.sentence())
+    except (BackendError, PassError) as error:
         # A rewrite the backend does not take is as wrong as one that changes the answer.
-        return _Attempt(problem=error, graph_is_equal=judged)
+        return _Graph(reason=error.message, problem=error)
 
 
-def judge_candidate(
-    workshop: Workshop, candidate: Candidate, oracle: Oracle | None, mode: str
-) -> EqualityReport | None:
-    """Whether what was built is equal; None without an oracle.
+def _of_the_graph(
+    workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, mode: str, failure: _Graph
+) -> Dropped:
+    """The pass that raised, or the first with which the graph is wrong."""
+    if isinstance(failure.problem, PassError):
+        if failure.problem.pass_name not in _names(steps):
+            raise failure.problem
+        return Dropped(failure.problem.pass_name, failure.reason)
+    tried: dict[int, _Graph] = {}
 
-    Engines are judged by the legalised graphs they were built from, and themselves where they can run.
+    def bad(kept: tuple[Step, ...], count: int) -> bool:
+        tried[count] = _optimise(workshop, kept, oracle, mode)
+        return tried[count].optimized is None
 
-    Raises:
-        BackendError: the candidate cannot be opened.
+    name, count = _first_pass(steps, bad)
+    found = tried.get(count, failure)
+    if not name:
+        raise found.problem or _unequal(found.reason)
+    return Dropped(name, found.reason)
+
+
+def _of_the_build(
+    workshop: Workshop, steps: tuple[Step, ...], oracle: Oracle | None, mode: str, failure: Attempt
+) -> Dropped:
+    """The first pass with which no backend makes anything right of the graph."""
+    tried: dict[int, Attempt] = {}
+
+    def bad(kept: tuple[Step, ...], count: int) -> bool:
+        graph = _optimise(workshop, kept, None, mode)
+        if graph.optimized is None:
+            tried[count] = Attempt(problem=graph.problem)
+            return True
+        built = settle_built(workshop, graph.optimized, oracle, mode)
+        if isinstance(built, Settled):
+            return False
+        tried[count] = built
+        return True
+
+    name, count = _first_pass(steps, bad)
+    found = tried.get(count, failure)
+    if not name:
+        # What a person forbade is said of the model as it would have been, not of the raw one.
+        worst = failure if isinstance(failure.problem, WouldFallBack) else found
+        raise worst.problem or _unequal(worst.reason)
+    return Dropped(name, found.reason)
+
+
+def _first_pass(steps: tuple[Step, ...], bad: Callable[[tuple[Step, ...], int], bool]) -> tuple[str, int]:
+    """The first pass over the whole model that makes a failing pipeline fail, and how many lead up to it.
+
+    The backends' own passes stay: who keeps what is decided where they run. An empty name says that the
+    model fails with none.
     """
-    session = workshop.open(candidate)
-    if oracle is None:
-        return None
-    report = oracle.judge(session, mode)
-    if not workshop.builds_engines or not report.equal:
-        return report
-    reason = absence(workshop.target)
-    if not reason:
-        try:
-            ran = oracle.judge(workshop.session(candidate), mode)
-            return replace(
-                ran, notes=(*ran.notes, "checked on the legalised graph and on the engines themselves")
-            )
-        except BackendError as error:
-            reason = error.message
-    engines = sum("architectures" in built.blob.options for built in candidate.regions)
-    what = (
-        ("the artifact itself was", "the engine itself was")[engines] if engines < 2 else "the engines were"
-    )
-    return replace(report, notes=(*report.notes, NOT_RUN.format(what=what, reason=reason)))
+    from graphopt.pipeline.manager import flatten, keep_passes
+
+    names = list(dict.fromkeys(p.name() for p in flatten(steps) if not p.backend))
+    own = _names(steps) - set(names)
+    known = {len(names): True}
+
+    def is_bad(count: int) -> bool:
+        if count not in known:
+            known[count] = bad(keep_passes(steps, own | frozenset(names[:count])), count)
+        return known[count]
+
+    if not names:
+        return "", 0
+    count = first_bad(len(names), is_bad)
+    return (names[count - 1] if count else ""), count
 
 
-def _hopeless(attempt: _Attempt) -> Exception:
-    if attempt.problem is not None:
-        return attempt.problem
+def _names(steps: tuple[Step, ...]) -> frozenset[str]:
+    from graphopt.pipeline.manager import flatten
+
+    return frozenset(p.name() for p in flatten(steps))
+
+
+def _unequal(reason: str) -> EqualityError:
     return EqualityError(
-        f"the backend alone, with no pass, already changes the answer: {attempt.reason}",
+        f"the backend alone, with no pass, already changes the answer: {reason}",
         "--equality relaxed allows 32 times the noise floor; `graphopt verify` shows each output",
     )

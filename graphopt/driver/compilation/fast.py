@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphopt.driver.compilation.equal import Settled, settle
+from graphopt.driver.compilation.built import Settled
+from graphopt.driver.compilation.equal import settle
+from graphopt.driver.compilation.portfolio import without_preferred
+from graphopt.driver.compilation.rivals import fallback_alone, without_each
 from graphopt.report.record import Ablation, Dropped, Measurement
 
 if TYPE_CHECKING:
@@ -15,13 +18,14 @@ if TYPE_CHECKING:
     from graphopt.equality.oracle import Oracle
     from graphopt.measure.engine import Engine
     from graphopt.measure.records import Comparison, Ratio
-    from graphopt.pipeline.manager import Step
 
 INPUT = "input"
 OPTIMISED = "optimised"
 _MOST_ABLATIONS = 8
 _INCONCLUSIVE = 0.1
 """A/A noise above which "as fast as the input" would claim too much."""
+_CLEAR = 0.1
+"""A lead that ends a race: processes of one program differ by a percent or two for good."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,11 @@ class Race:
     def run(self, candidates: Mapping[str, Candidate]) -> Comparison:
         """Measure the input and every candidate in turns, the input twice (A/A control).
 
-        A race whose control says that it tells nothing is run once more, twice as long.
+        A race whose control says that it tells nothing is run once more, twice as long. One that is plainly
+        won is not run to its end: what is shipped is certain then, only the factor is known less well.
         """
         comparison = self._once(candidates, self.seconds)
-        if comparison.noise <= _INCONCLUSIVE:
+        if comparison.noise <= _INCONCLUSIVE or comparison.conditions.stopped_by == "clear":
             return comparison
         again = self._once(candidates, 2 * self.seconds)
         return min(comparison, again, key=lambda c: c.noise)
@@ -67,6 +72,7 @@ class Race:
             engines,
             baseline=INPUT,
             budget_seconds=seconds * len(engines) / 2,
+            clear=_CLEAR,
             threads=self.threads,
             machine=machine_name(gpu=self.gpu),
             progress=self.progress,
@@ -91,14 +97,10 @@ class Raced:
 def no_slower(workshop: Workshop, settled: Settled, oracle: Oracle | None, mode: str, race: Race) -> Raced:
     """Race the candidate; if it lost, try it without each pass in turn, and at worst ship the input.
 
-    A candidate on a preferred backend also races the same model without that backend.
+    A candidate on a preferred backend also races the same graph without that backend.
     """
-    from graphopt.driver.compilation.portfolio import fallback_alone, without_preferred
-
-    rivals = {OPTIMISED: settled}
     other = fallback_alone(workshop, settled, oracle, mode)
-    if other is not None:
-        rivals[f"{other[0]} alone"] = other[1]
+    rivals = {OPTIMISED: settled, **other.settled}
     comparison = race.run({name: rival.candidate for name, rival in rivals.items()})
     name = _winner(comparison, rivals)
     sentence = _sentence(comparison.ratio(name), comparison, [rival for rival in rivals if rival != name])
@@ -106,23 +108,25 @@ def no_slower(workshop: Workshop, settled: Settled, oracle: Oracle | None, mode:
         preferred = workshop.backends[0].name
         ratio = comparison.ratio(OPTIMISED, over=name)
         lost = Dropped(f"backend {preferred}", f"the model was {1 / ratio.median:.2f}x slower with it")
-        settled = replace(rivals[name], dropped=(*settled.dropped, lost))
+        settled = replace(rivals[name], dropped=(*settled.dropped, lost, *rivals[name].dropped))
         workshop = without_preferred(workshop) or workshop
     ratio = comparison.ratio(name)
     if not _lost(ratio):
-        return _raced(settled, comparison, name, "optimised", sentence)
-    variants = _without_each(workshop, settled, oracle, mode)
-    if variants:
-        again = race.run({name: variant.candidate for name, variant in variants.items()})
-        best = max(variants, key=lambda name: again.ratio(name).median)
+        return _raced(settled, comparison, name, "optimised", sentence, other.notes)
+    variants = without_each(workshop, settled, oracle, mode, _MOST_ABLATIONS)
+    notes = (*other.notes, *variants.notes)
+    if variants.settled:
+        again = race.run({name: variant.candidate for name, variant in variants.settled.items()})
+        best = max(variants.settled, key=lambda name: again.ratio(name).median)
         if not _lost(again.ratio(best)):
             lost = Dropped(best, f"the whole model was {1 / ratio.median:.2f}x slower than the input with it")
-            winner = replace(variants[best], dropped=(*settled.dropped, lost))
-            return _raced(winner, again, best, "optimised", _sentence(again.ratio(best)))
-    untouched = settle(workshop, (), oracle, mode)
+            winner = replace(variants.settled[best], dropped=(*settled.dropped, lost))
+            return _raced(winner, again, best, "optimised", _sentence(again.ratio(best)), notes)
+    # What was raced is the input on the baseline: on another backend nobody knows how fast it is.
+    untouched = settle(without_preferred(workshop) or workshop, (), oracle, mode)
     reason = f"the optimised model was {1 / ratio.median:.2f}x slower (noise {ratio.noise:.1%})"
-    kept = replace(untouched, dropped=settled.dropped)
-    return _raced(kept, comparison, name, "input", reason)
+    kept = replace(untouched, dropped=(*settled.dropped, *untouched.dropped))
+    return _raced(kept, comparison, name, "input", reason, notes)
 
 
 def _winner(comparison: Comparison, rivals: Mapping[str, Settled]) -> str:
@@ -136,35 +140,19 @@ def _winner(comparison: Comparison, rivals: Mapping[str, Settled]) -> str:
 
 def ablate(
     workshop: Workshop, settled: Settled, oracle: Oracle | None, mode: str, race: Race
-) -> tuple[Ablation, ...]:
-    """What each pass that changed something is worth: the model without it against the model with it."""
-    variants = _without_each(workshop, settled, oracle, mode, most=None)
-    if not variants:
-        return ()
-    comparison = race.run({OPTIMISED: settled.candidate, **{n: v.candidate for n, v in variants.items()}})
+) -> tuple[tuple[Ablation, ...], tuple[str, ...]]:
+    """What each pass that changed something is worth, and which could not be left out alone.
+
+    The model without it is raced against the model with it.
+    """
+    variants = without_each(workshop, settled, oracle, mode, most=None)
+    if not variants.settled:
+        return (), variants.notes
+    candidates = {name: variant.candidate for name, variant in variants.settled.items()}
+    comparison = race.run({OPTIMISED: settled.candidate, **candidates})
     # Time without the pass over time with it: above 1, it helps.
-    return tuple(Ablation(name, comparison.ratio(OPTIMISED, over=name).to_json()) for name in variants)
-
-
-def _without_each(
-    workshop: Workshop, settled: Settled, oracle: Oracle | None, mode: str, most: int | None = _MOST_ABLATIONS
-) -> dict[str, Settled]:
-    """The candidate without each pass that changed something, those with the most effect first."""
-    from graphopt.pipeline.manager import flatten, keep_passes
-
-    changes: dict[str, int] = {}
-    for effect in settled.candidate.effects:
-        if effect.modified:
-            name = effect.pass_text.partition("{")[0]
-            changes[name] = changes.get(name, 0) + 1 + abs(effect.nodes_before - effect.nodes_after)
-    names = frozenset(p.name() for p in flatten(settled.steps))
-    variants: dict[str, Settled] = {}
-    for name in sorted(changes, key=lambda n: -changes[n])[:most]:
-        steps: tuple[Step, ...] = keep_passes(settled.steps, names - {name})
-        variant = settle(workshop, steps, oracle, mode)
-        if not variant.dropped:
-            variants[name] = variant
-    return variants
+    rows = (Ablation(name, comparison.ratio(OPTIMISED, over=name).to_json()) for name in candidates)
+    return tuple(rows), variants.notes
 
 
 def _lost(ratio: Ratio) -> bool:
@@ -184,7 +172,9 @@ def _sentence(ratio: Ratio, comparison: Comparison | None = None, others: Sequen
     return f"as fast as the input within the noise ({ratio.noise:.1%})"
 
 
-def _raced(settled: Settled, comparison: Comparison, name: str, shipped: Any, reason: str) -> Raced:
+def _raced(
+    settled: Settled, comparison: Comparison, name: str, shipped: Any, reason: str, notes: tuple[str, ...]
+) -> Raced:
     samples = {
         e.name: tuple(s * 1e-9 for s in e.samples) for e in comparison.engines if e.name in (INPUT, name)
     }
@@ -202,5 +192,6 @@ def _raced(settled: Settled, comparison: Comparison, name: str, shipped: Any, re
         ratio=comparison.ratio(name).to_json(),
         conditions=comparison.conditions.to_json(),
         samples=samples,
+        notes=notes,
     )
     return Raced(settled, measurement, memory)

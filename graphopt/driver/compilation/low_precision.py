@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from graphopt.driver.compilation.equal import Settled, settle
+from graphopt.driver.compilation.built import Settled
+from graphopt.driver.compilation.equal import settle
 from graphopt.driver.legalize import steps_of
 from graphopt.driver.precision.lower import NAMES, lower_precision
 from graphopt.errors import UsageError

@@ -16,8 +16,8 @@ from graphopt.report.record import CompileReport, Measurement, Source
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from graphopt.driver.compilation.built import Settled
     from graphopt.driver.compilation.candidate import Workshop
-    from graphopt.driver.compilation.equal import Settled
     from graphopt.driver.compilation.options import CompileOptions
     from graphopt.driver.opt import Source as ModelSource
     from graphopt.pipeline.records import Remark
