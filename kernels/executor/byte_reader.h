@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "executor/failure.h"
+#include "executor/utf8.h"
 
 namespace graphopt {
 
@@ -48,10 +49,11 @@ class ByteReader {
     return {bytes(length), length};
   }
 
-  // A text without zero bytes, as names in C are.
+  // UTF-8 without zero bytes, as names in C and Python are.
   std::string name() {
     const std::string_view found = text();
     if (found.find('\0') != found.npos) refuse("the plan is damaged: a name has a zero byte");
+    if (!is_utf8(found)) refuse("the plan is damaged: a name is not UTF-8");
     return std::string(found);
   }
 

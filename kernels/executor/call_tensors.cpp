@@ -11,19 +11,16 @@ namespace {
 
 static_assert(GK_MAX_RANK == kMaxRank);
 
-// -1 where a dim is negative or the product does not fit.
+// -1 where a dim is negative or the product does not fit, that of an empty tensor's other dims included.
 int64_t bytes_of(const gk_tensor& tensor) {
   int64_t bytes = tensor.dtype.bits / 8;
   bool empty = false;
   for (int i = 0; i < tensor.ndim; ++i) {
-    if (tensor.shape[i] < 0) return -1;
-    empty = empty || tensor.shape[i] == 0;
+    const int64_t dim = tensor.shape[i];
+    if (dim < 0 || __builtin_mul_overflow(bytes, std::max<int64_t>(dim, 1), &bytes)) return -1;
+    empty = empty || dim == 0;
   }
-  if (empty) return 0;
-  for (int i = 0; i < tensor.ndim; ++i) {
-    if (__builtin_mul_overflow(bytes, tensor.shape[i], &bytes)) return -1;
-  }
-  return bytes;
+  return empty ? 0 : bytes;
 }
 
 Dims dims_of(const int64_t* numbers, int rank) {

@@ -12,17 +12,7 @@ void run_once(const ScheduledCall& step, const std::vector<const void*>& inputs,
   for (size_t i = 0; i < step.inputs.size(); ++i) in.push_back(tensor_of(step.inputs[i], inputs[i]));
   for (size_t i = 0; i < step.outputs.size(); ++i) out.push_back(tensor_of(step.outputs[i], outputs[i]));
   const auto prepared = std::make_unique<gk_prepared>();
-  gk_call call = {};
-  call.abi_version = GK_ABI_VERSION;
-  call.struct_size = sizeof call;
-  call.inputs = in.data();
-  call.outputs = out.data();
-  call.input_count = static_cast<int32_t>(in.size());
-  call.output_count = static_cast<int32_t>(out.size());
-  if (step.step != nullptr) {
-    call.attributes = step.step->attributes.data();
-    call.attribute_count = static_cast<int32_t>(step.step->attributes.size());
-  }
+  gk_call call = call_of(step, in.data(), out.data());
   call.prepared = prepared.get();
   call.phase = GK_PREPARE;
   int status = step.kernel(&call);

@@ -1,14 +1,16 @@
 // The C ABI of plans: turns exceptions into a status and a message, structs of any age into today's and back.
 #include <algorithm>
-#include <cstdio>
+#include <cstddef>
 #include <cstring>
 #include <new>
+#include <string_view>
 #include <vector>
 
 #include "executor/call_tensors.h"
 #include "executor/failure.h"
 #include "executor/mapped_file.h"
 #include "executor/plan.h"
+#include "executor/utf8.h"
 
 struct gk_plan {
   graphopt::MappedFile file, weights; // empty where the caller holds them
@@ -18,8 +20,12 @@ struct gk_plan {
 namespace graphopt {
 namespace {
 
-void tell(gk_message* message, const char* text) {
-  if (message != nullptr) std::snprintf(message->text, sizeof message->text, "%s", text);
+// As much of the text as there is room for, no character cut in two.
+void tell(gk_message* message, std::string_view text) {
+  if (message == nullptr) return;
+  const size_t size = whole_characters(text, sizeof message->text - 1);
+  text.copy(message->text, size);
+  message->text[size] = '\0';
 }
 
 template <class Body>

@@ -45,27 +45,19 @@ class Preparation {
   void fill(const ScheduledCall& scheduled) {
     inputs_.clear();
     outputs_.clear();
-    call_ = {};
-    call_.abi_version = GK_ABI_VERSION;
-    call_.struct_size = sizeof call_;
+    uint32_t constants = 0;
     for (size_t i = 0; i < scheduled.inputs.size(); ++i) {
       const Ref& ref = scheduled.inputs[i];
       const char* data = nullptr;
       if (ref.present() && schedule_.root_of(ref).where == Where::kFixed) {
         data = schedule_.root_of(ref).data + ref.offset;
-        if (i < 32) call_.constant_inputs |= uint32_t{1} << i;
+        if (i < 32) constants |= uint32_t{1} << i;
       }
       inputs_.push_back(tensor_of(ref, data));
     }
     for (const Ref& ref : scheduled.outputs) outputs_.push_back(tensor_of(ref, nullptr));
-    call_.inputs = inputs_.data();
-    call_.outputs = outputs_.data();
-    call_.input_count = static_cast<int32_t>(inputs_.size());
-    call_.output_count = static_cast<int32_t>(outputs_.size());
-    if (scheduled.step != nullptr) {
-      call_.attributes = scheduled.step->attributes.data();
-      call_.attribute_count = static_cast<int32_t>(scheduled.step->attributes.size());
-    }
+    call_ = call_of(scheduled, inputs_.data(), outputs_.data());
+    call_.constant_inputs = constants;
     call_.isa = plan_.isa;
     call_.parallel = &parallel_;
   }
@@ -92,11 +84,13 @@ class Preparation {
       return;
     }
     const std::lock_guard lock(packs_.mutex_);
-    std::shared_ptr<const Piece> pack = packs_.packs_[key].lock();
+    const auto found = packs_.packs_.find(key);
+    std::shared_ptr<const Piece> pack = found == packs_.packs_.end() ? nullptr : found->second.lock();
     if (pack == nullptr) {
       options_.check_limit(scheduled->prepared->packed_bytes);
       pack = std::make_shared<const Piece>(packs_.cutter_.cut(scheduled->prepared->packed_bytes));
       fill_pack(*scheduled, pack->data());
+      std::erase_if(packs_.packs_, [](const auto& one) { return one.second.expired(); });
       packs_.packs_[key] = pack;
     }
     scheduled->packed = pack->data();

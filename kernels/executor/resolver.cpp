@@ -45,9 +45,15 @@ class Resolver {
   }
 
   int64_t bytes_of(const TensorType& type) {
-    const int64_t count = element_count(type.dims);
-    if (count < 0 || count > kMostBytes / 8) refuse("a tensor of shape " + text_of(type.dims) + " is too large");
-    return count * element_bytes(type.dtype);
+    // The dims of an empty tensor are limited as well: shape functions multiply them.
+    int64_t most = 1;
+    for (int i = 0; i < type.dims.rank; ++i) {
+      const int64_t dim = type.dims[i];
+      if (dim < 0 || __builtin_mul_overflow(most, std::max<int64_t>(dim, 1), &most) || most > kMostBytes / 8) {
+        refuse("a tensor of shape " + text_of(type.dims) + " is too large");
+      }
+    }
+    return element_count(type.dims) * element_bytes(type.dtype);
   }
 
   Ref new_ref(const TensorType& type, Storage storage) {
@@ -210,8 +216,10 @@ class Resolver {
       if (operand.present && operand.value == nullptr && !step.def->reads_types_only) return false;
     }
     int64_t bytes = 0;
-    for (const TensorType& type : types) bytes += bytes_of(type);
-    if (bytes > kMostFoldedBytes) return false;
+    for (const TensorType& type : types) {
+      bytes += bytes_of(type);
+      if (bytes > kMostFoldedBytes) return false;
+    }
     ScheduledCall call;
     call.step = &step;
     call.def = step.def;

@@ -40,6 +40,21 @@ gk_tensor tensor_of(const Ref& ref, const void* data) {
   return tensor;
 }
 
+gk_call call_of(const ScheduledCall& call, const gk_tensor* inputs, const gk_tensor* outputs) {
+  gk_call made = {};
+  made.abi_version = GK_ABI_VERSION;
+  made.struct_size = sizeof made;
+  made.inputs = inputs;
+  made.outputs = outputs;
+  made.input_count = static_cast<int32_t>(call.inputs.size());
+  made.output_count = static_cast<int32_t>(call.outputs.size());
+  if (call.step != nullptr) {
+    made.attributes = call.step->attributes.data();
+    made.attribute_count = static_cast<int32_t>(call.step->attributes.size());
+  }
+  return made;
+}
+
 std::string name_of(const ScheduledCall& call) {
   if (call.step == nullptr) return "a copy";
   return "step " + quoted(call.step->name) + " (" + call.step->op + ")";

@@ -94,6 +94,9 @@ bool is_whole(const Ref& ref, const Schedule& schedule);
 // A gk_tensor over `data`; its shape and strides point into `ref`.
 gk_tensor tensor_of(const Ref& ref, const void* data);
 
+// The call of a step over these tensors; its phase, its memory and its threads come later.
+gk_call call_of(const ScheduledCall& call, const gk_tensor* inputs, const gk_tensor* outputs);
+
 // "step 'conv_1' (conv)", for messages.
 std::string name_of(const ScheduledCall& call);
 

@@ -5,11 +5,8 @@ namespace graphopt {
 namespace {
 
 bool shapes(ShapeCall& call) {
-  if (call.inputs.size() != 2 || !call.has(0) || !call.has(1) || call.outputs.size() != 1) {
-    return call.fail("takes an input and indices");
-  }
+  if (!takes_gather(call)) return false;
   const Dims &from = call.inputs[0].type.dims, &indices = call.inputs[1].type.dims;
-  if (!is_index_type(call.inputs[1].type)) return call.fail("the indices are neither int64 nor int32");
   const int axis = normalized_axis(call.attributes.integer("axis", 0), from.rank);
   if (axis < 0) return call.fail("axis is out of range for " + text_of(from));
   if (indices.rank != from.rank) return call.fail("the indices have another rank than the input");

@@ -6,11 +6,8 @@ namespace graphopt {
 namespace {
 
 bool shapes(ShapeCall& call) {
-  if (call.inputs.size() != 2 || !call.has(0) || !call.has(1) || call.outputs.size() != 1) {
-    return call.fail("takes an input and indices");
-  }
+  if (!takes_gather(call)) return false;
   const Dims &from = call.inputs[0].type.dims, &indices = call.inputs[1].type.dims;
-  if (!is_index_type(call.inputs[1].type)) return call.fail("the indices are neither int64 nor int32");
   const int64_t batch = call.attributes.integer("batch_dims", 0);
   if (from.rank < 1 || indices.rank < 1 || batch < 0 || batch >= from.rank || batch >= indices.rank) {
     return call.fail("batch_dims does not fit " + text_of(from) + " and " + text_of(indices));

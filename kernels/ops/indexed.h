@@ -21,6 +21,14 @@ inline bool is_reducible(const gk_dtype& dtype) {
   return dtype.bits <= 64 && (dtype.code != GK_FLOAT || dtype.bits >= 16);
 }
 
+// The first checks of every gather: an input and indices.
+inline bool takes_gather(ShapeCall& call) {
+  if (call.inputs.size() != 2 || !call.has(0) || !call.has(1) || call.outputs.size() != 1) {
+    return call.fail("takes an input and indices");
+  }
+  return is_index_type(call.inputs[1].type) || call.fail("the indices are neither int64 nor int32");
+}
+
 // The first checks of every scatter: an input, indices, updates of the input's dtype, a reduction it has.
 inline bool takes_scatter(ShapeCall& call) {
   if (call.inputs.size() != 3 || !call.has(0) || !call.has(1) || !call.has(2) || call.outputs.size() != 1) {

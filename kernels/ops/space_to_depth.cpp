@@ -1,26 +1,10 @@
 // space_to_depth: blocks of blocksize × blocksize pixels become channels: [N, C, H, W] to [N, C·b², H/b, W/b]; with
-// `channels_last`, [N, H, W, C] to [N, H/b, W/b, C·b²].
-#include "executor/op.h"
+#include "ops/blocks.h"
 
 namespace graphopt {
 namespace {
 
-bool shapes(ShapeCall& call) {
-  if (call.inputs.size() != 1 || !call.has(0) || call.outputs.size() != 1) return call.fail("takes one input");
-  TensorType& to = call.outputs[0];
-  to = call.inputs[0].type;
-  const int64_t block = call.attributes.integer("blocksize", 0);
-  if (to.dims.rank != 4 || block < 1 || block > 1 << 15) return call.fail("takes four dims and a blocksize");
-  const bool last = call.attributes.integer("channels_last", 0) != 0;
-  const int channel = last ? 3 : 1, row = last ? 1 : 2;
-  if (to.dims[row] % block != 0 || to.dims[row + 1] % block != 0) return call.fail("the pixels are not whole blocks");
-  to.dims[row] /= block;
-  to.dims[row + 1] /= block;
-  if (__builtin_mul_overflow(to.dims[channel], block * block, &to.dims[channel]) || element_count(to.dims) < 0) {
-    return call.fail("too many elements");
-  }
-  return true;
-}
+bool shapes(ShapeCall& call) { return block_shapes(call, false); }
 
 }  // namespace
 

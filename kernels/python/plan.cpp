@@ -76,42 +76,13 @@ class PythonPlan {
     }
     check(status, message);
     plan_.reset(plan);
-    for (int32_t i = 0; i < gk_plan_input_count(plan); ++i) {
-      gk_value_info info = {};
-      info.struct_size = sizeof info;
-      gk_plan_input(plan, i, &info);
-      input_names_.push_back(nb::steal(PyUnicode_InternFromString(info.name)));
-    }
-    for (int32_t i = 0; i < gk_plan_output_count(plan); ++i) {
-      gk_value_info info = {};
-      info.struct_size = sizeof info;
-      gk_plan_output(plan, i, &info);
-      output_names_.push_back(nb::steal(PyUnicode_InternFromString(info.name)));
-    }
+    each(plan, gk_plan_input_count, gk_plan_input, [this](const gk_value_info& info) { keep(info, &input_names_); });
+    each(plan, gk_plan_output_count, gk_plan_output, [this](const gk_value_info& info) { keep(info, &output_names_); });
     outputs_.resize(output_names_.size());
   }
 
-  nb::list inputs() const {
-    nb::list found;
-    for (int32_t i = 0; i < gk_plan_input_count(plan_.get()); ++i) {
-      gk_value_info info = {};
-      info.struct_size = sizeof info;
-      gk_plan_input(plan_.get(), i, &info);
-      found.append(describe(info));
-    }
-    return found;
-  }
-
-  nb::list outputs() const {
-    nb::list found;
-    for (int32_t i = 0; i < gk_plan_output_count(plan_.get()); ++i) {
-      gk_value_info info = {};
-      info.struct_size = sizeof info;
-      gk_plan_output(plan_.get(), i, &info);
-      found.append(describe(info));
-    }
-    return found;
-  }
+  nb::list inputs() const { return described(gk_plan_input_count, gk_plan_input); }
+  nb::list outputs() const { return described(gk_plan_output_count, gk_plan_output); }
 
   std::string isa() const { return gk_isa_name(gk_plan_isa(plan_.get())); }
 
@@ -153,6 +124,30 @@ class PythonPlan {
   void park() { gk_plan_park(plan_.get()); }
 
  private:
+  using Count = int32_t (*)(const gk_plan*);
+  using Describe = int (*)(const gk_plan*, int32_t, gk_value_info*);
+
+  template <class Visit>
+  static void each(const gk_plan* plan, Count count, Describe get, Visit visit) {
+    for (int32_t i = 0; i < count(plan); ++i) {
+      gk_value_info info = {};
+      info.struct_size = sizeof info;
+      get(plan, i, &info);
+      visit(info);
+    }
+  }
+
+  static void keep(const gk_value_info& info, std::vector<nb::object>* names) {
+    names->push_back(nb::steal(PyUnicode_InternFromString(info.name)));
+    if (!names->back().is_valid()) throw nb::python_error();
+  }
+
+  nb::list described(Count count, Describe get) const {
+    nb::list found;
+    each(plan_.get(), count, get, [&](const gk_value_info& info) { found.append(describe(info)); });
+    return found;
+  }
+
   nb::tuple describe(const gk_value_info& info) const {
     if (info.ndim < 0) return nb::make_tuple(info.name, name_of(info.dtype), nb::none());
     nb::list dims;

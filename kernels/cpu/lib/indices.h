@@ -10,6 +10,12 @@ inline bool is_index_tensor(const gk_tensor& tensor) {
   return is_movable_block(tensor) && (is_dtype(tensor, GK_INT, 64) || is_dtype(tensor, GK_INT, 32));
 }
 
+// The first checks of every gather: data, indices, and an output of the data's dtype.
+inline bool is_gather(const gk_call* call) {
+  return has_arity(call, 2, 1) && is_movable_block(call->inputs[0]) && is_index_tensor(call->inputs[1]) &&
+         is_movable_block(call->outputs[0]) && same_dtype(call->inputs[0], call->outputs[0]);
+}
+
 class Indices {
  public:
   explicit Indices(const gk_tensor& tensor) : data_(bytes_of(tensor)), wide_(tensor.dtype.bits == 64) {}

@@ -94,5 +94,16 @@ int pack_recurrent(const gk_call* call, const RecurrentState* state);
 void pack_recurrent_direction(const gk_call* call, const RecurrentState& state, int64_t direction, float* to);
 int run_recurrent(const gk_call* call, const RecurrentState* state);
 
+template <RecurrentCell CELL>
+int prepare_cell(const gk_call* call, RecurrentState* state, gk_prepared* prepared) {
+  return prepare_recurrent(call, CELL, state, prepared);
+}
+
+// A recurrent operator in every phase.
+template <RecurrentCell CELL>
+int recurrent(const gk_call* call) {
+  return run_phase<RecurrentState, prepare_cell<CELL>, run_recurrent, pack_recurrent>(call);
+}
+
 }  // namespace GK_LEVEL
 }  // namespace graphopt

@@ -107,6 +107,14 @@ struct Cells {
       }
     }
   }
+
+  // The same, clipped and through the tile's activation of that number.
+  template <int VECTORS>
+  void gates(int group, const float* h, int activation, VecF32 (&acc)[kCount][VECTORS]) const {
+    multiply(group, h, acc);
+    clip(*tile.state, acc);
+    activate(tile.activations[activation], acc[0], VECTORS * kCount);
+  }
 };
 
 template <int ROWS, int PANELS>
@@ -191,9 +199,7 @@ void gru_gates(const StepTile& tile, int64_t first) {
   const Cells<ROWS, PANELS> cells = {tile, first};
   constexpr int kCount = cells.kCount;
   VecF32 acc[kCount][4];
-  cells.multiply(0, tile.h, acc);
-  clip(*tile.state, acc);
-  activate(tile.activations[0], acc[0], 4 * kCount);
+  cells.gates(0, tile.h, 0, acc);
   for (int n = 0; n < kCount; ++n) {
     for (int block = 0; block < 2; ++block) {
       const int64_t at = cells.at(n) + block * kLanes;
@@ -208,9 +214,7 @@ void gru_candidates(const StepTile& tile, int64_t first) {
   const Cells<ROWS, PANELS> cells = {tile, first};
   constexpr int kCount = cells.kCount;
   VecF32 acc[kCount][2];
-  cells.multiply(1, tile.reset, acc);
-  clip(*tile.state, acc);
-  activate(tile.activations[1], acc[0], 2 * kCount);
+  cells.gates(1, tile.reset, 1, acc);
   for (int n = 0; n < kCount; ++n) {
     for (int block = 0; block < 2; ++block) {
       const VecF32 update = load_lanes(tile.update + cells.at(n) + block * kLanes);
@@ -224,9 +228,7 @@ void rnn_cells(const StepTile& tile, int64_t first) {
   const Cells<ROWS, PANELS> cells = {tile, first};
   constexpr int kCount = cells.kCount;
   VecF32 acc[kCount][4];
-  cells.multiply(0, tile.h, acc);
-  clip(*tile.state, acc);
-  activate(tile.activations[0], acc[0], 4 * kCount);
+  cells.gates(0, tile.h, 0, acc);
   for (int n = 0; n < kCount; ++n) {
     for (int block = 0; block < 4; ++block) {
       write_state(tile, cells.row(n), cells.unit(n) + block * kLanes, acc[n][block]);

@@ -21,11 +21,8 @@ struct Gather {
 };
 
 int prepare(const gk_call* call, Gather* state, gk_prepared*) {
-  if (!has_arity(call, 2, 1)) return GK_INVALID_ARGUMENT;
+  if (!is_gather(call)) return GK_INVALID_ARGUMENT;
   const gk_tensor &x = call->inputs[0], &indices = call->inputs[1], &y = call->outputs[0];
-  if (!is_movable_block(x) || !is_index_tensor(indices) || !is_movable_block(y) || !same_dtype(x, y)) {
-    return GK_INVALID_ARGUMENT;
-  }
   const int axis = axis_attribute(call, 0, x.ndim);
   if (axis < 0 || y.ndim != x.ndim - 1 + indices.ndim) return GK_INVALID_ARGUMENT;
   for (int i = 0; i < y.ndim; ++i) {

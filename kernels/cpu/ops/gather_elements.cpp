@@ -16,12 +16,8 @@ int gather_elements(const gk_call*);
 namespace {
 
 int prepare(const gk_call* call, Lines* lines, gk_prepared*) {
-  if (!has_arity(call, 2, 1)) return GK_INVALID_ARGUMENT;
-  const gk_tensor &x = call->inputs[0], &indices = call->inputs[1], &y = call->outputs[0];
-  if (!is_movable_block(x) || !is_index_tensor(indices) || !is_movable_block(y) || !same_dtype(x, y) ||
-      !same_dims(indices, y)) {
-    return GK_INVALID_ARGUMENT;
-  }
+  if (!is_gather(call) || !same_dims(call->inputs[1], call->outputs[0])) return GK_INVALID_ARGUMENT;
+  const gk_tensor &x = call->inputs[0], &indices = call->inputs[1];
   return describe_lines(x, indices, axis_attribute(call, 0, x.ndim), lines) ? GK_OK : GK_INVALID_ARGUMENT;
 }
 

@@ -16,13 +16,10 @@ int gather_nd(const gk_call*);
 namespace {
 
 int prepare(const gk_call* call, Tuples* tuples, gk_prepared*) {
-  if (!has_arity(call, 2, 1)) return GK_INVALID_ARGUMENT;
-  const gk_tensor &x = call->inputs[0], &indices = call->inputs[1], &y = call->outputs[0];
-  if (!is_movable_block(x) || !is_index_tensor(indices) || !is_movable_block(y) || !same_dtype(x, y)) {
-    return GK_INVALID_ARGUMENT;
-  }
+  if (!is_gather(call)) return GK_INVALID_ARGUMENT;
   const int64_t batch = int_attribute(call, "batch_dims", 0);
-  return describe_tuples(x, indices, y, batch, tuples) ? GK_OK : GK_INVALID_ARGUMENT;
+  const bool fits = describe_tuples(call->inputs[0], call->inputs[1], call->outputs[0], batch, tuples);
+  return fits ? GK_OK : GK_INVALID_ARGUMENT;
 }
 
 struct Work {

@@ -6,17 +6,8 @@
 
 namespace graphopt {
 namespace GK_LEVEL {
-namespace {
 
-int prepare(const gk_call* call, RecurrentState* state, gk_prepared* prepared) {
-  return prepare_recurrent(call, kLstm, state, prepared);
-}
-
-int pack(const gk_call* call, const RecurrentState* state) { return pack_recurrent(call, state); }
-
-}  // namespace
-
-int lstm(const gk_call* call) { return run_phase<RecurrentState, prepare, run_recurrent, pack>(call); }
+int lstm(const gk_call* call) { return recurrent<kLstm>(call); }
 
 }  // namespace GK_LEVEL
 }  // namespace graphopt

@@ -5,17 +5,8 @@
 
 namespace graphopt {
 namespace GK_LEVEL {
-namespace {
 
-int prepare(const gk_call* call, RecurrentState* state, gk_prepared* prepared) {
-  return prepare_recurrent(call, kRnn, state, prepared);
-}
-
-int pack(const gk_call* call, const RecurrentState* state) { return pack_recurrent(call, state); }
-
-}  // namespace
-
-int rnn(const gk_call* call) { return run_phase<RecurrentState, prepare, run_recurrent, pack>(call); }
+int rnn(const gk_call* call) { return recurrent<kRnn>(call); }
 
 }  // namespace GK_LEVEL
 }  // namespace graphopt

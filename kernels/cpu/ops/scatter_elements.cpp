@@ -7,8 +7,7 @@
 // attributes  axis (default 0), reduction: f = the update (none), add, mul, max or min
 // bytes moved: size of x read and written, updates read, as many elements of y read and written.
 #include "cpu/lib/lines.h"
-#include "cpu/lib/scatter_apply.h"
-#include "cpu/lib/strided_copy.h"
+#include "cpu/lib/scatter.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -23,30 +22,20 @@ struct Scatter {
 };
 
 int prepare(const gk_call* call, Scatter* state, gk_prepared*) {
-  if (!has_arity(call, 3, 1)) return GK_INVALID_ARGUMENT;
-  const gk_tensor &x = call->inputs[0], &indices = call->inputs[1], &updates = call->inputs[2], &y = call->outputs[0];
-  if (!is_movable_block(x) || !is_index_tensor(indices) || !is_movable_block(updates) || !is_movable_block(y) ||
-      !same_dtype(x, y) || !same_dims(x, y) || !same_dtype(x, updates) || !same_dims(indices, updates)) {
+  const int status = check_scatter(call);
+  if (status != GK_OK) return status;
+  const gk_tensor &x = call->inputs[0], &indices = call->inputs[1];
+  const int axis = axis_attribute(call, 0, x.ndim);
+  if (!same_dims(indices, call->inputs[2]) || !describe_lines(x, indices, axis, &state->lines)) {
     return GK_INVALID_ARGUMENT;
   }
-  const int axis = axis_attribute(call, 0, x.ndim);
-  if (!describe_lines(x, indices, axis, &state->lines)) return GK_INVALID_ARGUMENT;
   state->lines_are_apart = axis == x.ndim - 1;
-  return scatter_apply(x.dtype, string_attribute(call, "reduction", "none")) == nullptr ? GK_UNSUPPORTED : GK_OK;
+  return GK_OK;
 }
 
-struct Work {
-  const Lines* lines;
-  Indices indices;
-  ScatterApply apply;
-  const char* updates;
-  char* to;
-  int64_t element;
-};
-
 void body(void* context, int64_t begin, int64_t end, int32_t) {
-  const Work& work = *static_cast<const Work*>(context);
-  const Lines& lines = *work.lines;
+  const auto& work = *static_cast<const ScatterWork<Lines>*>(context);
+  const Lines& lines = *work.where;
   for (int64_t line = begin; line < end; ++line) {
     char* to = work.to + lines.base(line) * work.element;
     const int64_t first = line * lines.length;
@@ -58,21 +47,12 @@ void body(void* context, int64_t begin, int64_t end, int32_t) {
 }
 
 int run(const gk_call* call, const Scatter* state) {
-  const gk_tensor &x = call->inputs[0], &y = call->outputs[0];
   const Lines& lines = state->lines;
-  Work work = {&lines,
-               Indices(call->inputs[1]),
-               scatter_apply(x.dtype, string_attribute(call, "reduction", "none")),
-               bytes_of(call->inputs[2]),
-               bytes_of(y),
-               element_bytes(x)};
+  ScatterWork<Lines> work(call, &lines);
   const int64_t count = lines.count * lines.length;
   if (!work.indices.within(count, lines.dim)) return GK_INVALID_ARGUMENT;
-  if (bytes_of(x) != bytes_of(y)) {
-    const int status = copy_block(call, bytes_of(x), bytes_of(y), element_count(x) * element_bytes(x));
-    if (status != GK_OK) return status;
-  }
-  if (count == 0) return GK_OK;
+  const int status = begin_scatter(call);
+  if (status != GK_OK || count == 0) return status;
   if (!state->lines_are_apart) {
     body(&work, 0, lines.count, 0);
     return GK_OK;
