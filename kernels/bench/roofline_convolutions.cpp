@@ -64,7 +64,8 @@ Case conv(const ConvCase& c) {
 // Kernels of a multiple of the stride, cut so that Y is `stride` times X.
 Case conv_transpose(const ConvCase& c) {
   const int64_t pad = (c.kernel - c.stride) / 2, rows = c.height == 0 ? 1 : c.height;
-  std::vector<int64_t> weights = {c.channels, c.filters};
+  const int64_t depth = c.filters / c.group;
+  std::vector<int64_t> weights = {c.channels, depth};
   for (const int64_t size : axes(c, c.kernel, c.kernel)) weights.push_back(size);
   const auto out = [&](int64_t in) { return (in - 1) * c.stride + c.kernel - 2 * pad; };
   Case test = {"conv_transpose", text_of("transposed ", c, c.kernel),
@@ -73,7 +74,7 @@ Case conv_transpose(const ConvCase& c) {
                {{kF32, shape(1, axes(c, out(c.height), out(c.width)), c.filters), {}}}, {}, {}, 0, 0};
   const int64_t taps = c.kernel * (c.height == 0 ? 1 : c.kernel);
   return finished(with_attributes(std::move(test), c, pad, pad),
-                  2.0 * static_cast<double>(rows * c.width * c.channels * c.filters * taps));
+                  2.0 * static_cast<double>(rows * c.width * c.channels * depth * taps));
 }
 
 const ConvCase kPlain[] = {
@@ -103,7 +104,7 @@ const ConvCase kDepthwise[] = {
 
 const ConvCase kTransposed[] = {{64, 64, 64, 32, 2, 2}, {32, 32, 128, 64, 4, 2}, {32, 32, 64, 3, 4, 2}, {64, 64, 16, 8, 2, 2},
                                 {64, 64, 16, 8, 4, 2}, {0, 256, 256, 128, 16, 8}, {0, 2048, 64, 32, 4, 2},
-                                {32, 32, 56, 1, 9, 3}, {64, 64, 32, 32, 3, 1}};
+                                {32, 32, 56, 1, 9, 3}, {64, 64, 32, 32, 3, 1}, {32, 32, 64, 64, 4, 2, 64}};
 
 }  // namespace
 

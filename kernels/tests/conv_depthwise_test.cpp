@@ -83,7 +83,24 @@ void test_conv_depthwise() {
   run({6, 6, 20, 3, 3, 1, 1, 1, 1, {0, 3, 4, 2}});         // outputs that see nothing but padding
   run({6, 9, 20, 5, 5, 1, 1, 1, 1, {-1, 2, 1, -2}});       // cropped
   run({8, 6, 5, 8, 3});                                   // a kernel higher than fast tiles take
-  for (const int64_t multiplier : {2, 3}) {
+  // Kernels of widths without code of their own, taken some taps at a time.
+  for (const int64_t kernel : {4, 6, 8, 9, 11, 13, 15, 31}) {
+    run({5, 23, 20, 3, kernel});
+    run({6, 24, 17, 2, kernel, 2, 2});
+  }
+  run({13, 14, 18, 13, 13});
+  run({21, 5, 16, 21, 1});
+  run({6, 3, 20, 3, 9});
+  run({3, 200, 16, 9, 200, 1, 1, 1, 1, {4, 100, 4, 99}});  // too many pointers for one tile
+  // Dilated lines: every dilation-th pixel is a neighbour.
+  for (const int64_t dilation : {2, 5, 12}) {
+    run({7, 29, 20, 3, 3, 1, 1, dilation, dilation, {dilation, dilation, dilation, dilation}});
+    run({3, 31, 33, 1, 5, 1, 1, 1, dilation, {0, 2 * dilation, 0, 2 * dilation}});
+    run({3, 61, 9, 1, 3, 1, 2, 1, dilation, {0, dilation, 0, 0}});
+  }
+  run({1, 300, 17, 1, 3, 1, 1, 1, 16, {0, 32, 0, 0}});
+  run({2, 70, 33, 1, 9, 1, 1, 1, 3, {0, 12, 0, 12}, 1, 3});
+  for (const int64_t multiplier : {2, 3, 4, 16, 20}) {
     run({4, 5, 3, 3, 3, 1, 1, 1, 1, {}, multiplier});
     run({4, 5, 20, 3, 3, 2, 2, 1, 1, {}, multiplier});
   }

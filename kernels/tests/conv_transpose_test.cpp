@@ -126,7 +126,18 @@ void test_conv_transpose() {
   run({.x = {1, 2, 3, 2, 3}, .w = {3, 2, 2, 3, 2}, .strides = {2, 1, 2}, .pads = {0, 1, 0, 1, 1, 0}});  // 3-D
   run({.x = {1, 3, 3, 6}, .w = {6, 4, 3, 3}, .strides = {2, 2}, .group = 2});
   run({.x = {1, 3, 3, 19}, .w = {19, 1, 4, 4}, .strides = {2, 2}, .pads = {1, 1, 1, 1}, .group = 19});  // by channel
+  run({.x = {1, 5, 6, 33}, .w = {33, 1, 9, 11}, .pads = {4, 5, 4, 5}, .group = 33});  // in more taps than wait at a time
   run({.x = {1, 5, 2}, .w = {2, 3, 300}, .pads = {100, 99}});  // more taps than row pointers
+  // Few filters: patches that overlap, kernels of any multiple of the stride or none, cropped on any side.
+  for (const int64_t filters : {1, 2, 3, 5, 8}) {
+    run({.x = {2, 9, 11, 20}, .w = {20, filters, 9, 9}, .strides = {3, 3}, .pads = {3, 4, 4, 2}, .output_padding = {1, 2}});
+    run({.x = {1, 8, 7, 33}, .w = {33, filters, 4, 4}, .strides = {2, 2}, .pads = {1, 0, 2, 1}});
+    run({.x = {1, 6, 7, 40}, .w = {40, filters, 5, 2}, .strides = {3, 3}, .pads = {-1, 1, 0, -2}, .bias = false});
+    run({.x = {1, 40, 5, 24}, .w = {24, filters, 3, 3}, .strides = {1, 2}, .pads = {1, 1, 1, 1}});
+  }
+  run({.x = {1, 3, 230, 24}, .w = {24, 3, 4, 4}, .strides = {2, 2}, .pads = {1, 1, 1, 1}});  // more pixels than wait at a time
+  run({.x = {2, 2, 3, 4, 24}, .w = {24, 2, 1, 4, 4}, .strides = {1, 2, 2}, .pads = {0, 1, 1, 0, 1, 1}});
+  run({.x = {1, 3, 300, 3}, .w = {3, 1, 2, 2}, .strides = {2, 2}});
   run({.x = {1, 3, 3, 1}, .w = {1, 2, 3, 3}, .strides = {3, 2}, .output_shape = {10, 8}});
   run({.x = {1, 3, 3, 1}, .w = {1, 2, 3, 3}, .strides = {2, 2}, .auto_pad = "SAME_UPPER"});
   run({.x = {1, 3, 3, 1}, .w = {1, 2, 3, 3}, .strides = {2, 2}, .auto_pad = "SAME_LOWER"});
@@ -138,6 +149,8 @@ void test_conv_transpose() {
     for (const int64_t batch : {1, 2}) {
       run({.x = {batch, 3, 4, 5}, .w = {5, 18, 4, 4}, .strides = {2, 2}, .pads = {1, 1, 1, 1}, .epilogue = epilogue});
       run({.x = {batch, 3, 4, 5}, .w = {5, 1, 3, 3}, .strides = {2, 2}, .group = 5, .epilogue = epilogue});
+      run({.x = {batch, 7, 6, 30}, .w = {30, 3, 4, 4}, .strides = {2, 2}, .pads = {1, 1, 1, 1}, .epilogue = epilogue});
+      run({.x = {batch, 3, 4, 5}, .w = {5, 3, 2, 2}, .strides = {2, 2}, .epilogue = epilogue});
     }
   }
   Tensor x = floats::random({1, 3, 3, 4}, 1), w = floats::random({3, 2, 3, 3}, 1);

@@ -1,6 +1,7 @@
 // See conv_depthwise.h. A task is one or two rows of output pixels, cut into register tiles of eight, four or two
 // neighbours; a tile walks the channels a vector at a time, so that every input and weight it needs is loaded once:
-// for a 3×3 kernel a tile of 2×8 pixels loads 40 inputs and 9 weights for 144 multiplications.
+// for a 3×3 kernel a tile of 2×8 pixels loads 40 inputs and 9 weights for 144 multiplications. Kernels of other widths
+// than 3, 5 and 7 take some taps of a line at a time.
 #include "cpu/lib/conv_depthwise.h"
 
 #include "cpu/lib/conv_depthwise_tile.h"
@@ -14,8 +15,12 @@ namespace {
 
 constexpr int64_t kFinishFloats = 4096;  // results that wait for their epilogue
 
+constexpr int64_t kMostPointers = 2048;  // of a tile: more would push X out of the first cache
+
+// Neighbours of a dilated line do not share inputs, but every dilation-th output does: those are neighbours for tiles.
 bool is_fast(const DepthwiseShape& s) {
-  return s.multiplier == 1 && s.kernel[0] == 1 && s.kernel[1] < kMostFastRows && s.dilation[2] == 1 &&
+  return s.multiplier == 1 && s.kernel[0] == 1 && (s.dilation[2] == 1 || s.stride[2] == 1) &&
+         (s.kernel[1] + 1) * ((kTile - 1) * s.stride[2] + s.kernel[2]) <= kMostPointers &&
          fast_tiles(s.kernel[2], s.stride[2], 1) != nullptr;
 }
 
@@ -31,8 +36,8 @@ struct Run {
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// `tile` has Y, bias and bounds; the output pixels start at (od, oh, ow); channels from `first` on.
-void run_generic(const Run& run, const float* image, Tile tile, int64_t od, int64_t oh, int64_t ow, int64_t first) {
+// `tile` has Y, bias and bounds; the output pixels start at (od, oh, ow).
+void run_generic(const Run& run, const float* image, Tile tile, int64_t od, int64_t oh, int64_t ow) {
   const DepthwiseShape& s = run.plan->shape;
   const int64_t pixels = tile.count;
   float* y = tile.y;
@@ -56,11 +61,11 @@ void run_generic(const Run& run, const float* image, Tile tile, int64_t od, int6
       }
       if (++taps.count < kGenericTaps && tap + 1 < run.plan->taps) continue;
       taps.end = tap + 1 == run.plan->taps;
-      const float* weights = run.weights + first / kLanes * tile.block_step + done * kLanes;
+      const float* weights = run.weights + done * kLanes;
       if (s.multiplier == 1) {
-        generic_tile<false>(tile, taps, first, 1, weights);
+        generic_tile<false>(tile, taps, 1, weights);
       } else {
-        generic_tile<true>(tile, taps, first, s.multiplier, weights);
+        generic_tile<true>(tile, taps, s.multiplier, weights);
       }
       done = tap + 1;
       taps.count = 0;
@@ -84,21 +89,46 @@ void finish(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, int
   }
 }
 
+// The tile of output pixel ow and those `dilation` further, one row or two; how many pixels it took.
+int64_t run_tile(const Run& run, const FastTiles& fast, const float* origin, Tile* tile, int64_t ow, int64_t end,
+                 const float** table) {
+  const DepthwiseShape& s = run.plan->shape;
+  const int64_t dilation = s.dilation[2], left = divide_up(end - ow, dilation), iw0 = ow * s.stride[2] - s.pad[2];
+  // Smaller tiles have too few sums in flight to be faster than a larger one that is not full.
+  const int size = left >= 5 ? 0 : left >= 3 ? 1 : 2;
+  const int64_t columns = ((kTile >> size) - 1) * s.stride[2] + s.kernel[2];
+  tile->count = static_cast<int>(left < kTile >> size ? left : kTile >> size);
+  if (tile->count == kTile && iw0 >= 0 && iw0 + (columns - 1) * dilation < s.in[2]) {
+    tile->x = origin + iw0 * s.x_step;
+    fast.inner(*tile);
+    return kTile;
+  }
+  for (int64_t i = tile->row_begin; i < tile->row_end; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      const int64_t iw = iw0 + j * dilation;
+      table[i * columns + j] = iw >= 0 && iw < s.in[2] ? origin + i * tile->row_step + iw * s.x_step : run.zeros;
+    }
+  }
+  tile->table = table;
+  fast.table[size](*tile);
+  return tile->count;
+}
+
 // Output pixels [begin, end) of `rows` rows from oh on, without what finish() does.
 void run_rows(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, int64_t begin, int64_t end) {
   const DepthwiseShape& s = run.plan->shape;
-  const int64_t channels = s.channels * s.multiplier;
   const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.x_step;
   Tile tile = {};
   tile.row_step = s.dilation[1] * s.in[2] * s.x_step;
-  tile.pixel_step = s.x_step;
+  tile.pixel_step = s.dilation[2] * s.x_step;
   tile.kernel_rows = static_cast<int>(s.kernel[1]);
+  tile.kernel_width = static_cast<int>(s.kernel[2]);
   tile.weights = run.weights;
   tile.block_step = run.plan->taps * kLanes;
   tile.bias = run.bias;
   tile.y_row_step = s.out[2] * s.y_step;
   tile.y_step = s.y_step;
-  tile.channels = channels;
+  tile.channels = s.channels * s.multiplier;
   tile.activation = run.activation;
   float* row_y = run.y + ((n * s.out[0] + od) * s.out[1] + oh) * tile.y_row_step;
   const FastTiles* fast = run.fast ? fast_tiles(s.kernel[2], s.stride[2], rows) : nullptr;
@@ -107,7 +137,7 @@ void run_rows(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, i
     for (int64_t r = 0; r < rows; ++r) {
       tile.y = row_y + r * tile.y_row_step + begin * s.y_step;
       tile.count = static_cast<int>(end - begin);
-      run_generic(run, image, tile, od, oh + r, begin, 0);
+      run_generic(run, image, tile, od, oh + r, begin);
     }
     return;
   }
@@ -120,37 +150,14 @@ void run_rows(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, i
   row_begin = row_begin < row_end ? row_begin : row_end;
   tile.row_begin = static_cast<int>(row_begin);
   tile.row_end = static_cast<int>(row_end);
+  tile.y_step = s.dilation[2] * s.y_step;
   const float* origin = image + (id * s.in[1] + ih0) * s.in[2] * s.x_step;
-  const float* table[kMostFastRows * ((kTile - 1) * 2 + 7)];
-  for (int64_t ow = begin; ow < end;) {
-    const int64_t left = end - ow, iw0 = ow * s.stride[2] - s.pad[2];
-    const int size = left >= 7 ? 0 : left >= 3 ? 1 : 2;
-    const int64_t columns = ((kTile >> size) - 1) * s.stride[2] + s.kernel[2];
-    tile.count = static_cast<int>(left < kTile >> size ? left : kTile >> size);
-    tile.y = row_y + ow * s.y_step;
-    if (tile.count == kTile && iw0 >= 0 && iw0 + columns <= s.in[2]) {
-      tile.x = origin + iw0 * s.x_step;
-      fast->inner(tile);
-    } else {
-      for (int64_t i = row_begin; i < row_end; ++i) {
-        for (int64_t j = 0; j < columns; ++j) {
-          const int64_t iw = iw0 + j;
-          table[i * columns + j] =
-              iw >= 0 && iw < s.in[2] ? origin + i * tile.row_step + iw * s.x_step : run.zeros;
-        }
-      }
-      tile.table = table;
-      fast->table[size](tile);
+  const float* table[kMostPointers];
+  for (int64_t phase = 0; phase < s.dilation[2]; ++phase) {
+    for (int64_t ow = begin + phase; ow < end;) {
+      tile.y = row_y + ow * s.y_step;
+      ow += s.dilation[2] * run_tile(run, *fast, origin, &tile, ow, end, table);
     }
-    const int64_t full = channels / kLanes * kLanes;
-    if (!kHasMasks && full < channels) {
-      for (int64_t r = 0; r < rows; ++r) {
-        Tile rest = tile;
-        rest.y = tile.y + r * tile.y_row_step;
-        run_generic(run, image, rest, od, oh + r, ow, full);
-      }
-    }
-    ow += tile.count;
   }
 }
 
@@ -170,7 +177,8 @@ void run_tasks(void* context, int64_t first, int64_t last, int32_t) {
       continue;
     }
     // In pieces that are still in the first cache.
-    const int64_t piece = divide_up(kFinishFloats, s.channels * s.multiplier * rows * kTile) * kTile;
+    const int64_t tile = kTile * (run.fast ? s.dilation[2] : 1);
+    const int64_t piece = divide_up(kFinishFloats, s.channels * s.multiplier * rows * tile) * tile;
     for (int64_t ow = begin; ow < end; ow += piece) {
       const int64_t until = ow + piece < end ? ow + piece : end;
       run_rows(run, n, od, oh, rows, ow, until);
@@ -184,15 +192,17 @@ void run_tasks(void* context, int64_t first, int64_t last, int32_t) {
 void prepare_depthwise(const DepthwiseShape& shape, DepthwisePlan* plan) {
   *plan = {};
   plan->shape = shape;
+  if (shape.kernel[2] == 1) plan->shape.dilation[2] = 1;
   if (shape.x_step == 0) plan->shape.x_step = shape.channels;
   if (shape.y_step == 0) plan->shape.y_step = shape.channels * shape.multiplier;
   plan->taps = shape.kernel[0] * shape.kernel[1] * shape.kernel[2];
-  plan->row_tile = is_fast(shape) && shape.stride[1] == 1 && shape.dilation[1] == 1 && shape.out[1] > 1 &&
+  plan->row_tile = is_fast(plan->shape) && shape.stride[1] == 1 && shape.dilation[1] == 1 && shape.out[1] > 1 &&
                            fast_tiles(shape.kernel[2], shape.stride[2], 2) != nullptr
                        ? 2
                        : 1;
   // Few rows are cut, so that threads have something to share.
-  plan->segment = shape.out[1] * shape.out[0] >= 16 || shape.out[2] <= 64 ? shape.out[2] : 64;
+  const int64_t segment = is_fast(plan->shape) && shape.dilation[2] > 4 ? 2 * kTile * shape.dilation[2] : 64;
+  plan->segment = shape.out[1] * shape.out[0] >= 16 || shape.out[2] <= segment ? shape.out[2] : segment;
 }
 
 int64_t depthwise_packed_bytes(const DepthwisePlan& plan) {

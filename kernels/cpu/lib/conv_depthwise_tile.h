@@ -8,11 +8,10 @@ namespace graphopt {
 namespace GK_LEVEL {
 namespace depthwise {
 
-constexpr int kMostFastRows = 8;  // input rows of a tile of the fast kernels: kernel height, one more for two rows
-constexpr int kTile = 8;          // output pixels
+constexpr int kTile = 8;  // output pixels
+constexpr int kTogether = kVectorRegisters == 32 ? 8 : 4;  // taps of a line that wide kernels take at a time
 constexpr int kGenericTile = 4;
 constexpr int kGenericTaps = 32;  // taps between two visits to Y
-constexpr bool kHasMasks = kVectorBytes == 64;
 
 #define GK_TILE inline __attribute__((always_inline))
 
@@ -34,7 +33,7 @@ struct Tile {
   const float* x;             // x + i * row_step + j * pixel_step
   int64_t row_step, pixel_step;
   int row_begin, row_end;     // input rows that are not padding
-  int kernel_rows;
+  int kernel_rows, kernel_width;
   const float* weights;       // of channel block 0
   int64_t block_step;         // between two blocks of weights
   const float* bias;
@@ -112,12 +111,80 @@ void fast_tile(const Tile& tile) {
   for (; c + kLanes <= tile.channels; c += kLanes, weights += tile.block_step) {
     tile_block<KW, SW, R, P, Table, false>(tile, c, weights);
   }
-  if constexpr (kHasMasks) {
-    if (c < tile.channels) tile_block<KW, SW, R, P, Table, true>(tile, c, weights);
+  if (c < tile.channels) tile_block<KW, SW, R, P, Table, true>(tile, c, weights);
+}
+
+// T neighbouring taps of input row i, from tap `tap` on, of a kernel of any width.
+template <int T, int SW, int P, bool Table, bool Tail>
+GK_TILE void add_taps(const Tile& tile, int i, int tap, int64_t c, int64_t left, const float* weights,
+                      VecF32 (&acc)[P]) {
+  VecF32 w[T];
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) w[t] = load_lanes(weights + (i * tile.kernel_width + tap + t) * kLanes);
+  const float* row = Table ? nullptr : tile.x + i * tile.row_step + tap * tile.pixel_step + c;
+  const float* const* pixels = Table ? tile.table + i * ((P - 1) * SW + tile.kernel_width) + tap : nullptr;
+#pragma GCC unroll 32
+  for (int j = 0; j < (P - 1) * SW + T; ++j) {
+    if (SW > T && j % SW >= T) continue;
+    const float* at = Table ? pixels[j] + c : row + j * tile.pixel_step;
+    const VecF32 x = Tail ? load_some(at, left) : load_lanes(at);
+#pragma GCC unroll 16
+    for (int p = 0; p < P; ++p) {
+      const int t = j - p * SW;
+      if (t >= 0 && t < T) acc[p] += x * w[t];
+    }
   }
 }
 
-// Any kernel, stride and dilation, from pointers per tap and pixel. Channels from `first` on.
+template <int SW, int P, bool Table, bool Tail>
+GK_TILE void wide_block(const Tile& tile, int64_t c, const float* weights) {
+  const int64_t left = tile.channels - c;
+  VecF32 start = {};
+  if (tile.bias != nullptr) start = Tail ? load_some(tile.bias + c, left) : load_lanes(tile.bias + c);
+  VecF32 acc[P];
+#pragma GCC unroll 16
+  for (int p = 0; p < P; ++p) acc[p] = start;
+  const int width = tile.kernel_width;
+  for (int i = tile.row_begin; i < tile.row_end; ++i) {
+    int tap = 0;
+    for (; tap + kTogether <= width; tap += kTogether) {
+      add_taps<kTogether, SW, P, Table, Tail>(tile, i, tap, c, left, weights, acc);
+    }
+    if constexpr (kTogether > 4) {
+      if (width - tap >= 4) {
+        add_taps<4, SW, P, Table, Tail>(tile, i, tap, c, left, weights, acc);
+        tap += 4;
+      }
+    }
+    if (width - tap >= 2) {
+      add_taps<2, SW, P, Table, Tail>(tile, i, tap, c, left, weights, acc);
+      tap += 2;
+    }
+    if (width - tap == 1) add_taps<1, SW, P, Table, Tail>(tile, i, tap, c, left, weights, acc);
+  }
+  activate<P>(tile.activation, acc);
+#pragma GCC unroll 16
+  for (int p = 0; p < P; ++p) {
+    if (Table && p >= tile.count) break;
+    if constexpr (Tail) {
+      store_some(tile.y + p * tile.y_step + c, acc[p], left);
+    } else {
+      store_lanes(tile.y + p * tile.y_step + c, acc[p]);
+    }
+  }
+}
+
+template <int SW, int P, bool Table>
+void wide_tile(const Tile& tile) {
+  const float* weights = tile.weights;
+  int64_t c = 0;
+  for (; c + kLanes <= tile.channels; c += kLanes, weights += tile.block_step) {
+    wide_block<SW, P, Table, false>(tile, c, weights);
+  }
+  if (c < tile.channels) wide_block<SW, P, Table, true>(tile, c, weights);
+}
+
+// Any kernel, stride and dilation, from pointers per tap and pixel.
 struct Taps {
   const float* x[kGenericTaps][kGenericTile];
   int count;
@@ -125,8 +192,8 @@ struct Taps {
 };
 
 template <bool Multiplied>
-void generic_tile(const Tile& tile, const Taps& taps, int64_t first, int64_t multiplier, const float* weights) {
-  for (int64_t c = first; c < tile.channels; c += kLanes, weights += tile.block_step) {
+void generic_tile(const Tile& tile, const Taps& taps, int64_t multiplier, const float* weights) {
+  for (int64_t c = 0; c < tile.channels; c += kLanes, weights += tile.block_step) {
     const int64_t left = tile.channels - c;
     const int64_t from = Multiplied ? c / multiplier : c;
     VecI32 lane = {};
@@ -174,17 +241,22 @@ template <int KW, int SW, int R>
 constexpr FastTiles kFast = {fast_tile<KW, SW, R, kTile, false>,
                              {fast_tile<KW, SW, R, 8, true>, fast_tile<KW, SW, R, 4, true>, fast_tile<KW, SW, R, 2, true>}};
 
+template <int SW>
+constexpr FastTiles kWide = {wide_tile<SW, kTile, false>,
+                             {wide_tile<SW, 8, true>, wide_tile<SW, 4, true>, wide_tile<SW, 2, true>}};
+
+// For one row every width has one, at strides of one and two.
 inline const FastTiles* fast_tiles(int64_t width, int64_t stride, int64_t rows) {
-  if constexpr (kVectorRegisters >= 32) {
-    if (rows == 2 && stride == 1 && width == 3) return &kFast<3, 1, 2>;
-    if (rows == 2 && stride == 1 && width == 5) return &kFast<5, 1, 2>;
+  if (rows == 2) {
+    if (kVectorRegisters < 32 || stride != 1) return nullptr;
+    return width == 3 ? &kFast<3, 1, 2> : width == 5 ? &kFast<5, 1, 2> : nullptr;
   }
-  if (rows == 1 && stride == 1 && width == 3) return &kFast<3, 1, 1>;
-  if (rows == 1 && stride == 1 && width == 5) return &kFast<5, 1, 1>;
-  if (rows == 1 && stride == 1 && width == 7) return &kFast<7, 1, 1>;
-  if (rows == 1 && stride == 2 && width == 3) return &kFast<3, 2, 1>;
-  if (rows == 1 && stride == 2 && width == 5) return &kFast<5, 2, 1>;
-  return nullptr;
+  if (stride == 1 && width == 3) return &kFast<3, 1, 1>;
+  if (stride == 1 && width == 5) return &kFast<5, 1, 1>;
+  if (stride == 1 && width == 7) return &kFast<7, 1, 1>;
+  if (stride == 2 && width == 3) return &kFast<3, 2, 1>;
+  if (stride == 2 && width == 5) return &kFast<5, 2, 1>;
+  return stride == 1 ? &kWide<1> : stride == 2 ? &kWide<2> : nullptr;
 }
 
 }  // namespace depthwise

@@ -46,10 +46,9 @@ Task task_of(const Run& run, int64_t index) {
   task.image = index / s.out[0];
   task.lines = s.out[1] - task.line < plan.lines ? s.out[1] - task.line : plan.lines;
   task.pixels = s.out[2] - task.pixel < plan.pixels ? s.out[2] - task.pixel : plan.pixels;
-  const bool alone = plan.form == kGroupedBroadcast;
-  task.filter = task.block * (alone ? s.group_filters() : kLanes);
-  const int64_t end = task.filter + (alone ? s.group_filters() : kLanes);
-  task.filters = (end < s.filters ? end : s.filters) - task.filter;
+  const BlockFilters filters = filters_of(s, plan, task.block);
+  task.filter = filters.first;
+  task.filters = filters.count;
   const int64_t first = task.filter / s.group_filters(), last = (task.filter + task.filters - 1) / s.group_filters();
   task.source = first * s.group_channels();
   task.channels = (last - first + 1) * s.group_channels();
@@ -59,6 +58,10 @@ Task task_of(const Run& run, int64_t index) {
 // Pixels of X, from their channel task.source on, to the band as they are.
 void copy_pixels(const Run& run, const Task& task, const float* from, int64_t count, float* to) {
   const int64_t step = run.shape->x_step, to_step = run.plan->pixel_floats;
+  if (step == to_step && step == task.channels) {
+    memcpy(to, from, static_cast<size_t>(4 * count * step));
+    return;
+  }
   const int64_t whole = task.channels / kLanes * kLanes, rest = task.channels - whole;
   for (int64_t p = 0; p < count; ++p, from += step, to += to_step) {
     for (int64_t c = 0; c < whole; c += kLanes) store_lanes(to + c, load_lanes(from + c));
@@ -180,9 +183,12 @@ void run_tasks(void* context, int64_t begin, int64_t end, int32_t worker) {
   tile.depth = s.group_channels();
   tile.y_step = s.y_step;
   tile.activation = run.activation;
+  int64_t filled = -1;  // what the band holds: tasks with the same number differ in the filters of one group alone
   for (int64_t index = begin; index < end; ++index) {
     const Task task = task_of(run, index);
-    fill_band(run, task, band);
+    const int64_t shared = plan.form == kGroupedBroadcast ? index / ceil_div(s.group_filters(), kLanes) : index;
+    if (shared != filled) fill_band(run, task, band);
+    filled = shared;
     run_task(run, task, band, tile);
   }
 }

@@ -25,6 +25,17 @@ inline int64_t pixels_covered(int64_t pixels) {
   return whole == pixels ? pixels : whole + kTilePixels[tile_index(pixels - whole)];
 }
 
+// The filters of a vector: neighbours, in the broadcast form of one group.
+struct BlockFilters {
+  int64_t first, count;
+};
+
+inline BlockFilters filters_of(const ConvShape& s, const GroupedPlan& plan, int64_t block) {
+  const int64_t length = plan.form == kGroupedBroadcast ? s.group_filters() : s.filters, each = ceil_div(length, kLanes);
+  const int64_t inside = block % each * kLanes, left = length - inside;
+  return {block / each * length + inside, left < kLanes ? left : kLanes};
+}
+
 // A worker's band and the offsets of kernel lines in it.
 inline int64_t band_bytes(const ConvShape& s, const GroupedPlan& plan) {
   return ceil_div(4 * s.kernel[0] * plan.band_lines * plan.line_floats, 64) * 64;

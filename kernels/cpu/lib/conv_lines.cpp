@@ -132,6 +132,14 @@ void fill_tables(const Run& run, const float* band, Tables tables) {
   }
 }
 
+// Results of a block pass through memory once per panel of W: between panels they stay in the second cache.
+int64_t rows_at_once(int64_t columns) {
+  constexpr int64_t kResultFloats = 32 * 1024, kLeast = 4 * kGemmRows;
+  if (columns <= kGemmCols) return int64_t{1} << 40;
+  const int64_t rows = kResultFloats / columns / kGemmRows * kGemmRows;
+  return rows > kLeast ? rows : kLeast;
+}
+
 void multiply(const Run& run, const Task& task, const float* band, const Tables& tables, int64_t pixel0) {
   const ConvShape& s = *run.shape;
   const LinesPlan& plan = *run.plan;
@@ -147,13 +155,16 @@ void multiply(const Run& run, const Task& task, const float* band, const Tables&
   block.tap_step = plan.lines * tables.groups;
   // Whole lines lie behind each other, in Y as in the table.
   const bool joined = groups == tables.groups && task.pixels == s.out[2] && groups * plan.fold == task.pixels;
+  const int64_t rows = joined ? task.lines * groups : groups, most = rows_at_once(columns);
   for (int64_t line = 0; line < (joined ? 1 : task.lines); ++line) {
-    block.rows = tables.rows + line * tables.groups;
-    block.m = joined ? task.lines * groups : groups;
-    const int64_t pixel = pixel0 + line * s.out[2];
-    block.row0 = pixel % run.rows;
-    block.c = run.y + pixel * s.y_step;
-    gemm_block(block);
+    for (int64_t first = 0; first < rows; first += most) {
+      block.rows = tables.rows + line * tables.groups + first;
+      block.m = rows - first < most ? rows - first : most;
+      const int64_t pixel = pixel0 + line * s.out[2] + first * plan.fold;
+      block.row0 = pixel % run.rows;
+      block.c = run.y + pixel * s.y_step;
+      gemm_block(block);
+    }
   }
   if (groups * plan.fold == task.pixels) return;
   // What is left of each line: its last `fold` pixels, some of them for the second time.

@@ -7,13 +7,25 @@ namespace graphopt {
 namespace GK_LEVEL {
 namespace transpose {
 
+// What one input pixel and all taps give lies apart from that of its neighbours, or overlaps it.
+enum Patches : int32_t { kNoPatches, kApart, kOverlapping };
+
 struct TransposeState {
   int64_t batch, channels, filters, group;
   int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
   int64_t taps, packed_floats, columns;  // columns: filters of a group that a task computes
   int32_t by_channel;                    // every channel is a group with one filter
-  int32_t by_patch;                      // outputs are patches that do not overlap
+  Patches patches;                       // taps are columns
   Epilogue epilogue;
+};
+
+struct TransposeRun {
+  const gk_call* call;
+  const TransposeState* state;
+  const float *x, *weights, *zeros, *bias;
+  float* y;
+  Epilogue epilogue;  // with the strides of one row of a phase
+  bool tiled;
 };
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -64,6 +76,12 @@ inline int64_t input_of(const TransposeState& s, int axis, int64_t o, int64_t k)
   const int64_t distance = o + s.pad[axis] - k * s.dilation[axis];
   return distance < 0 ? -1 : distance / s.stride[axis];
 }
+
+// Whether patches are faster than phases; the sizes and taps of the state must be known.
+Patches patches_of(const TransposeState& state);
+
+// One parallel region. W is packed with taps · filters columns; a tiled epilogue is done.
+int run_patches(const TransposeRun& run);
 
 // Checks the call and fills the state, but not its sizes of packed weights.
 int read_shape(const gk_call* call, TransposeState* state);

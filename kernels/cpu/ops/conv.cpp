@@ -55,7 +55,7 @@ DepthwiseShape depthwise_shape(const ConvShape& shape) {
 
 Algorithm choose(const gk_call* call, const ConvShape& s) {
   if (s.is_empty()) return kEmpty;
-  if (s.group > 1 && grouped_pays(s)) return kGrouped;
+  if (grouped_pays(s)) return kGrouped;
   if (s.group > 1 && s.group == s.channels && s.in[0] * s.in[1] * s.in[2] > 0) return kDepthwise;
   if (is_matrix_product(s)) return kProduct;
   if (winograd_pays(call, s)) return kWinograd;

@@ -6,10 +6,11 @@
 // Output positions with the same remainder of (o + pad) by the stride meet the same taps k: a phase. Each phase is a
 // dense convolution of X with stride one over its taps, so every multiplication counts and every result is
 // written once: an indirect matrix product whose rows are neighbouring outputs of the phase. Weights are packed
-// phase by phase. Where stride and kernel are equal, patches do not overlap: all taps together are the columns of
-// one product, whose rows are then cut up. Where every channel is a group of its own there is nothing to multiply by
+// phase by phase. Where filters are few, all taps together are the columns of one product instead, whose rows are
+// patches of Y (conv_transpose_patches.cpp). Where every channel is a group of its own there is nothing to multiply by
 // matrices: a vector of channels walks over the taps.
 // Bytes moved: Y once, X once per chunk of columns, the packed weights once per thread.
+#include "cpu/lib/conv_activation.h"
 #include "cpu/lib/conv_transpose_phase.h"
 #include "cpu/lib/gemm_f32.h"
 #include "cpu/lib/lanes.h"
@@ -23,8 +24,6 @@ using namespace transpose;
 namespace {
 
 constexpr int64_t kPointers = 1024;         // row pointers of a block
-constexpr int64_t kPatchFloats = 8 * 1024;  // patches that wait to be cut up: in the first cache
-constexpr int64_t kPatchColumns = 256;      // more are cut up by phases
 constexpr int64_t kPanelFloats = 96 * 1024; // weights of a phase that pass over many rows of outputs: from the second cache
 
 using State = TransposeState;
@@ -36,15 +35,10 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
   s->taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
   const int64_t filters = s->filters / s->group, depth = s->channels / s->group;
   s->by_channel = depth == 1 && filters == 1;
-  bool patches = s->group == 1 && s->by_channel == 0;
-  for (int i = 0; i < 3; ++i) {
-    patches = patches && s->kernel[i] == s->stride[i] && (s->kernel[i] == 1 || s->dilation[i] == 1) && s->pad[i] == 0 &&
-              s->out[i] == s->in[i] * s->stride[i];
-  }
-  s->by_patch = patches && s->taps <= kPatchColumns && filters <= kPatchColumns && s->taps * filters <= kPatchColumns;
+  s->patches = patches_of(*s);
   const int64_t padded_channels = divide_up(s->channels, kLanes) * kLanes;
   const int64_t weights = s->by_channel != 0 ? s->taps * padded_channels
-                          : s->by_patch != 0 ? gemm_packed_floats(depth, s->taps * filters)
+                          : s->patches != kNoPatches ? gemm_packed_floats(depth, s->taps * filters)
                                              : s->group * gemm_packed_floats(s->taps * depth, filters);
   s->packed_floats = weights;
   int64_t chunk = kPanelFloats / (s->taps * depth + 1) / kGemmCols * kGemmCols;
@@ -52,7 +46,7 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
   s->columns = least(chunk, filters);
   // The weights and a row of zeros that padding reads.
   const uint64_t bytes = static_cast<uint64_t>(weights + padded_channels) * 4;
-  prepared->packed_format = s->by_patch != 0;
+  prepared->packed_format = s->patches != kNoPatches;
   if (is_constant(call, 1)) {
     prepared->packed_bytes = bytes;
   } else if (s->batch * pixels * s->filters != 0) {
@@ -68,7 +62,7 @@ void pack_weights(const State& s, const float* w, float* packed) {
     for (int64_t t = 0; t < s.taps; ++t) {
       for (int64_t c = 0; c < padded; ++c) packed[t * padded + c] = c < s.channels ? w[c * s.taps + t] : 0.0f;
     }
-  } else if (s.by_patch != 0) {
+  } else if (s.patches != kNoPatches) {
     // Column tap · M + m of the product.
     const int64_t columns = s.taps * filters;
     for (int64_t j = 0; j < columns; j += kGemmCols) {
@@ -101,17 +95,8 @@ void pack_weights(const State& s, const float* w, float* packed) {
   for (int64_t i = 0; i < padded; ++i) packed[s.packed_floats + i] = 0.0f;
 }
 
-struct Run {
-  const gk_call* call;
-  const State* state;
-  const float *x, *weights, *zeros, *bias;
-  float* y;
-  Epilogue epilogue;  // with the strides of one row of a phase
-  bool tiled;
-};
-
 // Outputs ow0, ow0 + stride, … of row (n, od, oh): columns [col, col + cols) of group g.
-void run_phase_row(const Run& run, const AxisPhase* p, int64_t n, int64_t od, int64_t oh, int64_t ow0, int64_t g,
+void run_phase_row(const TransposeRun& run, const AxisPhase* p, int64_t n, int64_t od, int64_t oh, int64_t ow0, int64_t g,
                    int64_t col, int64_t cols) {
   const State& s = *run.state;
   const int64_t filters = s.filters / s.group, depth = s.channels / s.group;
@@ -190,7 +175,7 @@ void run_phase_row(const Run& run, const AxisPhase* p, int64_t n, int64_t od, in
 // A task is one phase of one row of outputs, a group and a chunk of its columns; tasks that share weights are
 // neighbours.
 void run_tasks(void* context, int64_t first, int64_t last, int32_t) {
-  const Run& run = *static_cast<const Run*>(context);
+  const TransposeRun& run = *static_cast<const TransposeRun*>(context);
   const State& s = *run.state;
   const int64_t filters = s.filters / s.group, chunks = divide_up(filters, s.columns);
   const int64_t phases = least(s.stride[2], s.out[2]), rows = s.batch * s.out[0];
@@ -210,110 +195,71 @@ void run_tasks(void* context, int64_t first, int64_t last, int32_t) {
   }
 }
 
-// rows × width floats, `from_step` apart, to rows that follow each other.
-template <int Width>
-void cut_narrow(const float* from, int64_t from_step, int64_t rows, float* to) {
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int j = 0; j < Width; ++j) to[i * Width + j] = from[i * from_step + j];
-  }
-}
+constexpr int kTapsAtOnce = 64;
 
-void cut(const float* from, int64_t from_step, int64_t rows, int64_t width, float* to) {
-  switch (width) {
-    case 1: return cut_narrow<1>(from, from_step, rows, to);
-    case 2: return cut_narrow<2>(from, from_step, rows, to);
-    case 3: return cut_narrow<3>(from, from_step, rows, to);
-    case 4: return cut_narrow<4>(from, from_step, rows, to);
-  }
-  for (int64_t i = 0; i < rows; ++i, from += from_step, to += width) {
-    int64_t j = 0;
-    for (; j + kLanes <= width; j += kLanes) store_lanes(to + j, load_lanes(from + j));
-    if (j < width) store_part(to + j, load_part(from + j, width - j), width - j);
-  }
-}
+// What one output pixel reads: the taps that meet an input, and their weights.
+struct ChannelTaps {
+  const float* x[kTapsAtOnce];
+  const float* weights[kTapsAtOnce];
+  int count;
+  bool begin, end;  // the first and the last of the pixel
+};
 
-// Patches: a task is one row of inputs.
-void run_by_patch(void* context, int64_t begin, int64_t end, int32_t) {
-  const Run& run = *static_cast<const Run*>(context);
-  const State& s = *run.state;
-  const int64_t width = s.stride[2] * s.filters, columns = s.taps * s.filters;
-  alignas(64) float patches[kPatchFloats];
-  float bias[kPatchColumns];
-  for (int64_t i = 0; i < columns && run.bias != nullptr; ++i) bias[i] = run.bias[i % s.filters];
-  const int64_t most = least(kPatchFloats / columns, 1024) / kGemmRows * kGemmRows;
-  const float* pointers[1024];
-  const Epilogue& epilogue = s.epilogue;
-  for (int64_t task = begin; task < end; ++task) {
-    const int64_t ih = task % s.in[1], id = task / s.in[1] % s.in[0], n = task / s.in[1] / s.in[0];
-    const float* x = run.x + task * s.in[2] * s.channels;
-    for (int64_t first = 0; first < s.in[2]; first += most) {
-      const int64_t rows = least(most, s.in[2] - first);
-      for (int64_t i = 0; i < rows; ++i) pointers[i] = x + (first + i) * s.channels;
-      GemmBlock block;
-      block.rows = pointers;
-      block.tap_step = rows;
-      block.k = s.channels;
-      block.b = run.weights;
-      block.m = rows;
-      block.n = columns;
-      block.c = patches;
-      block.ldc = columns;
-      block.finish.bias = run.bias == nullptr ? nullptr : bias;
-      block.finish.call = run.call;
-      gemm_block(block);
-      for (int64_t kd = 0; kd < s.kernel[0]; ++kd) {
-        for (int64_t kh = 0; kh < s.kernel[1]; ++kh) {
-          const int64_t row = (id * s.stride[0] + kd) * s.out[1] + ih * s.stride[1] + kh;
-          const int64_t pixel = row * s.out[2] + first * s.stride[2];
-          float* y = run.y + (n * s.out[0] * s.out[1] * s.out[2] + pixel) * s.filters;
-          cut(patches + (kd * s.kernel[1] + kh) * width, columns, rows, width, y);
-          if (!run.tiled || !has_epilogue(epilogue)) continue;
-          const int64_t pixels = rows * s.stride[2];
-          if (epilogue.operand_count == 0) {  // every element alike: one long row
-            apply_epilogue(epilogue, run.call, y, pixels * s.filters, 0, 0, 1, 0, pixels * s.filters);
-          } else {
-            apply_epilogue(epilogue, run.call, y, s.filters, n, pixel, pixels, 0, s.filters);
-          }
-        }
-      }
+void add_channels(const TransposeRun& run, const ChannelTaps& taps, const Activation& activation, float* y) {
+  const int64_t channels = run.state->channels;
+  for (int64_t c = 0; c < channels; c += kLanes) {
+    const int64_t lanes = least(channels - c, kLanes);
+    VecF32 sum[1] = {};
+    if (!taps.begin || run.bias != nullptr) sum[0] = load_part((taps.begin ? run.bias : y) + c, lanes);
+    if (lanes == kLanes) {
+      for (int t = 0; t < taps.count; ++t) sum[0] += load_lanes(taps.x[t] + c) * load_lanes(taps.weights[t] + c);
+    } else {
+      for (int t = 0; t < taps.count; ++t) sum[0] += load_part(taps.x[t] + c, lanes) * load_lanes(taps.weights[t] + c);
     }
+    if (taps.end) activate<1>(activation, sum);
+    store_part(y + c, sum[0], lanes);
   }
 }
 
 // Groups of one channel: a task is one output pixel.
 void run_by_channel(void* context, int64_t begin, int64_t end, int32_t) {
-  const Run& run = *static_cast<const Run*>(context);
+  const TransposeRun& run = *static_cast<const TransposeRun*>(context);
   const State& s = *run.state;
   const int64_t padded = divide_up(s.channels, kLanes) * kLanes, area = s.out[0] * s.out[1] * s.out[2];
+  Activation activation;
+  const bool program = !read_activation(s.epilogue, &activation) && run.tiled;
+  ChannelTaps taps;
   for (int64_t task = begin; task < end; ++task) {
     const int64_t n = task / area, o[3] = {task % area / s.out[2] / s.out[1], task % area / s.out[2] % s.out[1], task % s.out[2]};
     const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.channels;
     float* y = run.y + task * s.channels;
     AxisPhase p[3];
     for (int a = 0; a < 3; ++a) p[a] = axis_phase(s, a, remainder_of(o[a] + s.pad[a], s.stride[a]));
-    for (int64_t c = 0; c < s.channels; c += kLanes) {
-      const int64_t lanes = least(s.channels - c, kLanes);
-      VecF32 sum = run.bias == nullptr ? VecF32{} : load_part(run.bias + c, lanes);
-      for (int64_t kd = p[0].first; p[0].count > 0 && kd < s.kernel[0]; kd = next_tap(s, 0, kd)) {
-        const int64_t id = input_of(s, 0, o[0], kd);
-        if (id < 0 || id >= s.in[0]) continue;
-        for (int64_t kh = p[1].first; p[1].count > 0 && kh < s.kernel[1]; kh = next_tap(s, 1, kh)) {
-          const int64_t ih = input_of(s, 1, o[1], kh);
-          if (ih < 0 || ih >= s.in[1]) continue;
-          for (int64_t kw = p[2].first; p[2].count > 0 && kw < s.kernel[2]; kw = next_tap(s, 2, kw)) {
-            const int64_t iw = input_of(s, 2, o[2], kw);
-            if (iw < 0 || iw >= s.in[2]) continue;
-            const float* x = image + ((id * s.in[1] + ih) * s.in[2] + iw) * s.channels + c;
-            const int64_t tap = (kd * s.kernel[1] + kh) * s.kernel[2] + kw;
-            sum += load_part(x, lanes) * load_lanes(run.weights + tap * padded + c);
+    taps.count = 0;
+    taps.begin = true;
+    taps.end = false;
+    for (int64_t kd = p[0].first; p[0].count > 0 && kd < s.kernel[0]; kd = next_tap(s, 0, kd)) {
+      const int64_t id = input_of(s, 0, o[0], kd);
+      if (id < 0 || id >= s.in[0]) continue;
+      for (int64_t kh = p[1].first; p[1].count > 0 && kh < s.kernel[1]; kh = next_tap(s, 1, kh)) {
+        const int64_t ih = input_of(s, 1, o[1], kh);
+        if (ih < 0 || ih >= s.in[1]) continue;
+        for (int64_t kw = p[2].first; p[2].count > 0 && kw < s.kernel[2]; kw = next_tap(s, 2, kw)) {
+          const int64_t iw = input_of(s, 2, o[2], kw);
+          if (iw < 0 || iw >= s.in[2]) continue;
+          if (taps.count == kTapsAtOnce) {
+            add_channels(run, taps, activation, y);
+            taps.begin = false;
+            taps.count = 0;
           }
+          taps.x[taps.count] = image + ((id * s.in[1] + ih) * s.in[2] + iw) * s.channels;
+          taps.weights[taps.count++] = run.weights + ((kd * s.kernel[1] + kh) * s.kernel[2] + kw) * padded;
         }
       }
-      store_part(y + c, sum, lanes);
     }
-    if (run.tiled && has_epilogue(s.epilogue)) {
-      apply_epilogue(s.epilogue, run.call, y, s.channels, n, task % area, 1, 0, s.channels);
-    }
+    taps.end = true;
+    add_channels(run, taps, activation, y);
+    if (program) apply_epilogue(s.epilogue, run.call, y, s.channels, n, task % area, 1, 0, s.channels);
   }
 }
 
@@ -334,7 +280,7 @@ int run(const gk_call* call, const State* state) {
     pack_weights(s, data_of<const float>(call->inputs[1]), static_cast<float*>(call->workspace.data));
     weights = static_cast<const float*>(call->workspace.data);
   }
-  Run run = {call, state, data_of<const float>(call->inputs[0]), weights, weights + s.packed_floats,
+  TransposeRun run = {call, state, data_of<const float>(call->inputs[0]), weights, weights + s.packed_floats,
              has_input(call, 2) ? data_of<const float>(call->inputs[2]) : nullptr, data_of<float>(call->outputs[0]),
              s.epilogue, epilogue_is_tiled(s.epilogue)};
   int64_t flops = 2 * s.channels / s.group;  // of one output
@@ -342,9 +288,8 @@ int run(const gk_call* call, const State* state) {
   int status;
   if (s.by_channel != 0) {
     status = parallel_for(call, pixels, divide_up(kGrainFlops, 8 * flops * s.channels + 1), run_by_channel, &run);
-  } else if (s.by_patch != 0) {
-    const int64_t row_flops = 2 * s.channels * s.taps * s.filters * s.in[2];
-    status = parallel_for(call, s.batch * s.in[0] * s.in[1], divide_up(kGrainFlops, 2 * row_flops + 1), run_by_patch, &run);
+  } else if (s.patches != kNoPatches) {
+    status = run_patches(run);
   } else {
     // A row of a phase is every stride-th pixel: [outer, row] becomes [first pixel, pixel of the phase].
     for (EpilogueOperand& operand : run.epilogue.operands) {
