@@ -16,6 +16,19 @@ def test_an_elementwise_chain_is_one_step() -> None:
     assert expression_text(only(plan, "elementwise").results[0]) == "add(sigmoid(mul(exp(x), s)), exp(x))"
 
 
+def test_a_chain_of_unknown_extent_is_one_step_where_its_shape_cannot_change() -> None:
+    plan = plan_of(
+        """unknown (float[a] x, float[b] z, float s, float[1,1] wide, float[4,8] w, float[n,4] v)
+                   => (y, u, p) {
+             a = Add (x, z)  b = Exp (a)  y = Mul (b, s)
+             c = Mul (x, z)  d = Exp (c)  u = Mul (d, wide)
+             m = MatMul (v, w)  p = Mul (s, m) }"""
+    )
+    # A second dim is added by `wide`: the sums are not its shape.
+    assert ops(plan) == {"elementwise": 3, "matmul": 1}
+    assert only(plan, "matmul").epilogue is not None
+
+
 def test_a_value_read_elsewhere_stays() -> None:
     plan = plan_of(
         "kept (float[4] x) => (float[4] y, float[4] z) { a = Exp (x)  y = Neg (a)  z = Softmax (a) }"

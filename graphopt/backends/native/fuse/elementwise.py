@@ -26,12 +26,11 @@ def fuse_elementwise(program: Program) -> None:
 
 def _merge_one(step: Step, makers: dict[Value, Step], uses: dict[Value, int], gone: set[Step]) -> bool:
     """Take in one of the steps that make the operands."""
-    shape = step.writes()[0].dims
     for value in step.inputs:
         maker = None if value is None else makers.get(value)
         if value is None or maker is None or maker.op != "elementwise" or uses[value] != 1:
             continue
-        if len(maker.results) != 1 or not same_dims(value.dims, shape):
+        if len(maker.results) != 1 or not keeps_shape(step, value):
             continue
         merged = substitute(step.results, {value: maker.results[0]})
         if not fits(merged, MOST_INPUTS, MOST_INSTRUCTIONS, MOST_CONSTANTS):
@@ -43,6 +42,22 @@ def _merge_one(step: Step, makers: dict[Value, Step], uses: dict[Value, int], go
         gone.add(maker)
         return True
     return False
+
+
+def keeps_shape(step: Step, value: Value) -> bool:
+    """Whether an elementwise step certainly gives a result of the shape of one of its operands.
+
+    So it does, whatever the dims are, where every other operand is one element.
+    """
+    if same_dims(value.dims, step.writes()[0].dims):
+        return True
+    others = (other for other in step.inputs if other is not None and other is not value)
+    return all(
+        other.dims is not None
+        and all(dim == 1 for dim in other.dims)
+        and len(other.dims) <= (value.rank or 0)
+        for other in others
+    )
 
 
 def same_dims(a: Dims | None, b: Dims | None) -> bool:

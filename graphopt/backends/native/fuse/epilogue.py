@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from graphopt.backends.native.expression import RESULT, Expression, replace_leaves, walk
-from graphopt.backends.native.fuse.elementwise import fits, same_dims
+from graphopt.backends.native.fuse.elementwise import fits, keeps_shape
 from graphopt.backends.native.layout.order import reshaped
 from graphopt.backends.native.plan import Program, Step, Value
 
@@ -61,7 +61,6 @@ def _anchor(
         return None
     if not fits(step.results, MOST_OPERANDS + 1, MOST_INSTRUCTIONS, MOST_CONSTANTS):
         return None
-    shape = step.writes()[0].dims
     found = [
         maker
         for value in step.inputs
@@ -71,7 +70,7 @@ def _anchor(
         and maker.epilogue is None
         and len(maker.writes()) == 1
         and uses[value] == 1
-        and same_dims(value.dims, shape)
+        and keeps_shape(step, value)
     ]
     return max(found, key=position.__getitem__, default=None)
 
