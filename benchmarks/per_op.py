@@ -20,27 +20,39 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import check_names
 from benchmarks.machine import machine, slug, versions
 from benchmarks.run import RESULTS
-from benchmarks.workloads import WORKLOADS, Array, expand_workloads
+from benchmarks.workloads import WORKLOADS, Array
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "convolution": ("conv", "Convolution", "GroupConvolution"),
     "transposed convolution": ("conv_transpose", "ConvolutionBackpropData", "Deconvolution"),
-    "product": ("matmul", "MatMul", "FullyConnected", "Gemm"),
-    "attention": ("attention", "ScaledDotProductAttention", "SDPA", "MHA"),
-    "normalisation": ("layer_norm", "group_norm", "lrn", "MVN", "RMS", "RMSNorm"),
-    "softmax": ("softmax", "Softmax", "LogSoftmax"),
-    "recurrence": ("lstm", "gru", "rnn", "LSTMSequence", "GRUSequence", "RNNSeq", "RNNCell"),
-    "pool, resize": ("pool", "resize", "MaxPool", "AvgPool", "Interpolate"),
-    "reduction": ("reduce", "arg_reduce", "top_k", "cumsum", "ReduceMean", "ReduceSum", "ReduceMax"),
-    "movement": (
-        *("copy", "concat", "pad", "gather", "tile", "Reorder", "Transpose", "Concat", "Split"),
-        *("VariadicSplit", "Slice", "StridedSlice", "Pad", "Gather", "Reshape", "Broadcast"),
+    "product": ("matmul", "matmul_integer", "MatMul", "FullyConnected", "Gemm"),
+    "attention": ("attention", "rotary_embedding", "ScaledDotProductAttention", "SDPA", "MHA", "RoPE"),
+    "normalisation": ("layer_norm", "group_norm", "lrn", "MVN", "RMS", "RMSNorm", "LRN", "NormalizeL2"),
+    "softmax": ("softmax", "Softmax", "SoftMax", "LogSoftmax"),
+    "recurrence": ("lstm", "gru", "rnn", "LSTMSequence", "GRUSequence", "RNNSequence", "RNNSeq", "RNNCell"),
+    "pool, resize": ("pool", "resize", "Pooling", "MaxPool", "AvgPool", "AdaptivePooling", "Interpolate"),
+    "reduction": (
+        *("reduce", "arg_reduce", "top_k", "cumsum", "Reduce", "ReduceMean", "ReduceSum", "ReduceMax"),
+        *("ReduceMin", "ReduceProd", "TopK", "CumSum"),
     ),
+    "movement": (
+        *("copy", "concat", "pad", "gather", "gather_elements", "gather_nd", "scatter_elements"),
+        *("scatter_nd", "tile", "fill", "trilu", "one_hot", "eye_like", "depth_to_space", "space_to_depth"),
+        *("reverse_sequence", "Reorder", "Transpose", "Concat", "Concatenation", "Split", "VariadicSplit"),
+        *("Slice", "StridedSlice", "Pad", "Gather", "GatherElements", "GatherND", "ScatterUpdate", "Tile"),
+        *("ScatterElementsUpdate", "ScatterNDUpdate", "Reshape", "Broadcast", "OneHot", "ReverseSequence"),
+        *("DepthToSpace", "SpaceToDepth", "MemoryInput", "MemoryOutput", "Input", "Output"),
+    ),
+    "elementwise": ("elementwise", "Eltwise", "Subgraph", "Convert", "Math", "Select", "FakeQuantize"),
+    "shape arithmetic": ("shape", "size", "range", "ShapeOf", "Range", "NonZero"),
+    "condition": ("if", "If", "TensorIterator", "Loop"),
 }
-"""Kind → operators of plans and node types of OpenVINO. Whatever is in none of them is elementwise."""
+"""Kind → operators of plans and node types of OpenVINO."""
 
+_OTHER = "other"
 _KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
 _ROUNDS = 7
 
@@ -50,8 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.per_op", description=__doc__)
     parser.add_argument("models", nargs="+", help="names or groups")
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--output", type=Path, default=None)
+    parser.add_argument("--output", type=Path, help="instead of a dated file among the results")
+    parser.add_argument("--no-record", action="store_true", help="write no file")
+    parser.set_defaults(engines=None)
     options = parser.parse_args(arguments)
+    check_names(parser, options, (), "none to choose")
     from graphopt.targets.threads import available_threads
 
     threads = options.threads or available_threads()
@@ -63,11 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "models": {},
     }
     console = Console(width=None if sys.stdout.isatty() else 120)
-    for name in expand_workloads(options.models):
+    for name in options.models:
         with tempfile.TemporaryDirectory(prefix="graphopt-per-op-") as scratch:
             row = compare_kinds(name, threads, Path(scratch))
         found["models"][name] = row
         _print(console, name, row)
+    if options.no_record:
+        return 0
     stem = f"{found['date'][:16].replace(':', '')}-{slug(found['machine'])}-per-op"
     path = options.output or RESULTS / f"{stem}.json"
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -100,7 +117,9 @@ def _graphopt(
     for _ in range(_ROUNDS):
         sums: Counter[str] = Counter()
         for step in profile(session, feeds):
-            sums[_KIND_OF.get(step.operator, "elementwise")] += step.seconds * 1e3
+            sums[kind_of(step.operator) if step.operator else f"region of {step.backend}"] += (
+                step.seconds * 1e3
+            )
         rounds.append(sums)
     return _medians(rounds)
 
@@ -124,9 +143,14 @@ def _openvino(model: Path, feeds: Mapping[str, Array], threads: int) -> dict[str
         request.infer(arrays)
         sums: Counter[str] = Counter()
         for node in request.profiling_info:
-            sums[_KIND_OF.get(node.node_type, "elementwise")] += node.real_time.total_seconds() * 1e3
+            sums[kind_of(node.node_type)] += node.real_time.total_seconds() * 1e3
         rounds.append(sums)
     return _medians(rounds)
+
+
+def kind_of(operator: str) -> str:
+    """The kind of an operator of a plan, or of a node type of OpenVINO."""
+    return _KIND_OF.get(operator, _OTHER)
 
 
 def _medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def write_error(path: Path, error: OSError) -> ArtifactError:
     hint = "choose another output with -o"
     if isinstance(error, FileNotFoundError) and not path.parent.exists():
         return ArtifactError(f"cannot write {path}: the folder {path.parent} does not exist", hint)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = f"free some space, or {hint}"
     return ArtifactError(f"cannot write {path}: {error.strerror or error}", hint)
 
 

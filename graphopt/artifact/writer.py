@@ -51,9 +51,18 @@ class ArtifactWriter:
             permission, no space) or something that is not an artifact is in the way.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, writer: str = "graphopt") -> None:
-        """``path`` is the folder to create or replace; ``writer`` names the program and its version."""
+    def __init__(
+        self, path: str | os.PathLike[str], *, writer: str = "graphopt", called: Path | None = None
+    ) -> None:
+        """Begin an artifact.
+
+        Args:
+            path: the folder to create or replace.
+            writer: the program and its version.
+            called: what a person knows it by, where ``path`` is a name for the time being.
+        """
         self.path = Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow a symlink)
+        self._called = called or self.path
         self._writer = writer
         self._folder = atomic.sibling(self.path)
         self._files: dict[str, FileEntry] = {}
@@ -164,7 +173,7 @@ class ArtifactWriter:
             raise self._failure(error) from error
 
     def _failure(self, error: OSError) -> ArtifactError:
-        return write_error(self.path, error)
+        return write_error(self._called, error)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

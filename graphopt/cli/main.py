@@ -28,7 +28,7 @@ ALL_VERBS = (compile_, run, bench, inspect, explain, verify, bisect, opt, passes
 
 EPILOG = (
     "Exit codes: 0 done, 1 the model or the target cannot, 2 usage, 3 equality failed, "
-    "4 a constraint was not met."
+    "4 a constraint was not met, 130 interrupted, 141 nobody reads the output, 143 terminated."
 )
 
 

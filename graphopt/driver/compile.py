@@ -19,6 +19,7 @@ from graphopt.driver.compilation.low_precision import settle_at
 from graphopt.driver.compilation.options import CompileOptions, read_options
 from graphopt.driver.compilation.presence import unmeasurable
 from graphopt.driver.compilation.replay import Decisions, recorded_decisions
+from graphopt.driver.compilation.report import artifact_details, compile_report
 from graphopt.driver.legalize import legalization
 from graphopt.driver.opt import LEGALIZE_FROM, pipeline
 from graphopt.errors import BackendError, UsageError
@@ -96,18 +97,23 @@ class _Compilation:
         from graphopt.artifact.replace import check_replaceable
         from graphopt.driver.runners import evaluator
         from graphopt.driver.target import find_target
+        from graphopt.ir.memory import heap_at_rest
         from graphopt.targets.threads import available_threads
 
         # What is cheap to refuse is refused before minutes are spent.
         check_replaceable(Path(os.path.abspath(self.output)))  # noqa: PTH100
-        target = find_target(self.options.target)
-        decisions = recorded_decisions(self.options.replay) if self.options.replay is not None else None
-        backends = _decided(_asked(usable_backends(target), self.options.backends), decisions, target)
-        steps = self._steps(decisions, backends, target)
+        with self._stage("prepare"):
+            target = find_target(self.options.target)
+            replay = self.options.replay
+            decisions = recorded_decisions(replay) if replay is not None else None
+            backends = _decided(_asked(usable_backends(target), self.options.backends), decisions, target)
+            steps = self._steps(decisions, backends, target)
         threads = self.options.threads or (decisions.threads if decisions else None) or available_threads()
-        with self._stage("import"):
-            imported, ranges = import_with_ranges(self.source, self.options, engines=target.kind == "cuda")
-        with _scratch_folder(self.output) as folder:
+        with heap_at_rest(), _scratch_folder(self.output) as folder:
+            with self._stage("import", release=True):
+                imported, ranges = import_with_ranges(
+                    self.source, self.options, engines=target.kind == "cuda"
+                )
             workshop = Workshop(
                 imported=imported,
                 target=target,
@@ -119,6 +125,7 @@ class _Compilation:
                 strict=self.options.strict,
                 engine=self.options.engine,
                 ranges=ranges,
+                output=self.output,
                 progress=self.options.progress,
             )
             return self._in_workshop(workshop, steps, decisions)
@@ -129,7 +136,7 @@ class _Compilation:
         oracle = self._oracle(workshop)
         workshop.sample = oracle.feeds[0].values if oracle is not None else None
         mode = self.options.equality
-        with self._stage("optimise and check"):
+        with self._stage("optimise and check", release=True):
             found = settle_at(workshop, steps, oracle, self.options)
             settled, oracle = found.settled, found.oracle
         if decisions is not None:
@@ -140,17 +147,22 @@ class _Compilation:
         measurement = _unmeasured(decisions, missing)
         measuring = wanted and not missing
         if measuring:
-            with self._stage("measure"):
+            with self._stage("measure", release=True):
                 race = self._race(workshop, oracle)
                 raced = no_slower(workshop, settled, oracle, mode, race)
                 settled, measurement, memory = raced.settled, raced.measurement, raced.memory
         if self.options.measure_each and measuring:
-            with self._stage("measure each pass"):
+            with self._stage("measure each pass", release=True):
                 rows, notes = ablate(workshop, settled, oracle, mode, race)
                 measurement = replace(measurement, ablation=rows, notes=(*measurement.notes, *notes))
+        precision = decisions.precision if decisions is not None and found.record else found.record
+        with self._stage("report"):
+            report = compile_report(
+                self.source, self.output, self.options, workshop, settled, measurement, memory
+            )
+        report = replace(report, precision=precision, seconds=dict(self.seconds))
         with self._stage("write"):
-            precision = decisions.precision if decisions is not None and found.record else found.record
-            report = self._write(workshop, settled, measurement, memory, precision)
+            self._write(workshop, settled, report)
         return CompileResult(self.output, report)
 
     def _steps(
@@ -173,7 +185,7 @@ class _Compilation:
             return None
         if workshop.builds_engines:
             workshop.make_runner = runner_for(workshop.imported)
-        with self._stage("run the original"):
+        with self._stage("run the original", release=True):
             inputs = judging_inputs(
                 workshop.imported, workshop.ranges, self.options.inputs, workshop.make_runner
             )
@@ -227,43 +239,32 @@ class _Compilation:
         save_model(model, path, weights_name="input.bin")
         return path
 
-    def _write(
-        self,
-        workshop: Workshop,
-        settled: Settled,
-        measurement: Measurement,
-        memory: Mapping[str, int],
-        precision: dict[str, Any] | None,
-    ) -> CompileReport:
+    def _write(self, workshop: Workshop, settled: Settled, report: CompileReport) -> None:
         from graphopt.artifact.writer import ArtifactWriter
         from graphopt.backends.onnxruntime.ir_version import ir_version_for_onnxruntime
-        from graphopt.driver.compilation.report import artifact_details, compile_report
         from graphopt.report.html import render
 
-        optimized = settled.candidate.optimized
+        model = settled.candidate.optimized.model
         with ArtifactWriter(self.output, writer=program()) as writer:
             writer.adopt(settled.candidate.writer)
             # It is there for other tools, ONNX Runtime among them.
-            optimized.model.ir_version = ir_version_for_onnxruntime(optimized.model)
-            writer.add_model(optimized.model)
-            report = compile_report(
-                self.source, self.output, self.options, workshop, settled, measurement, memory, self.seconds
-            )
-            report = replace(report, precision=precision)
+            model.ir_version = ir_version_for_onnxruntime(model)
+            writer.add_model(model)
             writer.add_file("report.json", report.to_text())
             writer.add_file("report.html", render(report))
-            commit(writer, optimized.model, workshop, artifact_details(report, settled))
-        return report
+            commit(writer, model, workshop, artifact_details(report, settled))
 
     @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        if self.options.progress:
-            self.options.progress(name)
+    def _stage(self, name: str, *, release: bool = False) -> Iterator[None]:
+        """Time a stage; ``release`` gives back the memory of one that used much."""
         from graphopt.ir.memory import release_memory
 
+        if self.options.progress:
+            self.options.progress(name)
         started = time.perf_counter()
         yield
-        release_memory()
+        if release:
+            release_memory()
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
     def _measure_progress(self, rounds: int, fraction: float) -> None:

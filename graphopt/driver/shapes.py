@@ -29,19 +29,18 @@ def with_sizes(model: ir.Model, dims: Mapping[str, Sequence[int]], donor: ir.Mod
         ModelError: inference found the model to be invalid.
         UsageError: an extent does not fit.
     """
-    from graphopt.ir.freeze import set_input_shapes
-    from graphopt.ir.shapes import infer_shapes
+    from graphopt.ir.freeze import INFERRED, set_input_shapes
 
     copy = model.clone()
     names = {value.name for value in copy.graph.inputs}
     set_input_shapes(copy, {name: extents for name, extents in dims.items() if name in names})
     set_input_shapes(copy, guess_dims(copy))
     if donor is None:
-        infer_all_shapes(copy)
+        # What was inferred with names has followed the inputs; what a file merely declares proves nothing.
+        if not (copy.graph.meta.get(INFERRED) and _all_known(copy)):
+            infer_all_shapes(copy)
         return copy
-    infer_shapes(copy)
-    if not _all_known(copy):
-        adopt_shapes(copy, donor)
+    adopt_shapes(copy, donor)
     return copy
 
 
@@ -100,21 +99,19 @@ def adopt_shapes(model: ir.Model, donor: ir.Model) -> None:
     """Give values of the main graph that lack a static shape the one of their namesake in ``donor``.
 
     Passes keep the name of a value as long as it stays the same value, so an optimised model can tell
-    what its original computes.
+    what its original computes. The others are inferred, which keeps what was adopted where it cannot tell.
     """
     from graphopt.ir.shapes import infer_shapes
 
     known = {v.name: v for node in donor.graph for v in node.outputs if v.name and _is_known(v)}
     known |= {name: value for name, value in donor.graph.initializers.items() if _is_known(value)}
-    adopted = False
     for node in model.graph:
         for value in node.outputs:
             namesake = known.get(value.name or "")
             if namesake is not None and not _is_known(value):
                 value.shape = namesake.shape
                 value.type = value.type or namesake.type
-                adopted = True
-    if adopted and not _all_known(model):
+    if not _all_known(model):
         infer_shapes(model)
 
 

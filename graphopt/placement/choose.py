@@ -74,11 +74,12 @@ class Chooser:
                 return Choice(backend.name, tuple(refusals))
             refusals.append(f"{backend.name}: {claim.reason}")
             if strict:
-                message = f"node '{node.name}' ({node.op_type}) would fall back: {refusals[0]}"
+                message = f"{_called(node)} would fall back: {refusals[0]}"
                 raise WouldFallBack(message, "compile without --strict to let it")
         reasons = "; ".join(refusals)
         raise BackendError(
-            f"no backend takes node '{node.name}' ({node.op_type}): {reasons}", "graphopt doctor"
+            f"no backend takes {_called(node)}: {reasons}",
+            "allow more of them with --backends; graphopt doctor lists what there is",
         )
 
     def _claim(self, backend: Backend, node: ir.Node) -> Claim:
@@ -106,6 +107,13 @@ class Chooser:
             answers = (self._claim_one(backend, inner) for inner in function.all_nodes())
             self._bodies[key] = next((answer for answer in answers if not answer.accepted), Claim(True))
         return self._bodies[key]
+
+
+def _called(node: ir.Node) -> str:
+    """The node as a person finds it: by its name, or by what it computes."""
+    if node.name:
+        return f"node '{node.name}' ({node.op_type})"
+    return f"the {node.op_type} node of value '{next((v.name for v in node.outputs if v.name), '')}'"
 
 
 def without_unclaimed_functions(model: ir.Model, chooser: Chooser) -> ir.Model:

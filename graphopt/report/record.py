@@ -23,6 +23,8 @@ SCHEMA = 1
 
 Shipped = Literal["optimised", "input"]
 
+_BACKEND = "backend "
+
 
 @dataclass(frozen=True)
 class Source:
@@ -69,10 +71,20 @@ class GraphSummary:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A pass that was taken out again, and why."""
+    """A pass, or ``backend name``, that was taken out again, and why."""
 
     pass_text: str
     reason: str
+
+    @classmethod
+    def backend(cls, name: str, reason: str) -> Self:
+        """A backend that no longer runs anything."""
+        return cls(f"{_BACKEND}{name}", reason)
+
+    @property
+    def is_backend(self) -> bool:
+        """Whether it is a backend and not a pass."""
+        return self.pass_text.startswith(_BACKEND)
 
 
 @dataclass(frozen=True)

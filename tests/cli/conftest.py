@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+
+from tests.cli.processes import Done, run_forked
 
 TINY = """
 <ir_version: 8, opset_import: ["": 17], producer_name: "tests">
@@ -30,35 +31,17 @@ tiny (float[N, 4] x) => (float[N, 3] y, float[N, 3] z)
 }
 """
 
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def fails(self, code: int, *words: str) -> None:
-        """Assert an exit code and one line on stderr that names a cause and a next step."""
-        assert self.code == code, self
-        lines = self.err.splitlines()
-        assert len(lines) == 1, self.err
-        assert lines[0].startswith("error: "), self.err
-        assert "(hint: " in lines[0], self.err
-        assert "internal error" not in lines[0], self.err
-        for word in words:
-            assert word in lines[0], self.err
-
-
 Run = Callable[..., Done]
+SECONDS = 300.0
+"""A command that takes longer hangs."""
 
 
 @pytest.fixture(scope="session")
-def graphopt() -> Run:
+def graphopt(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """``graphopt("run", path, …)``: run the command; ``memory`` limits its address space (MiB).
 
-    ``file_size`` limits how long a file it writes may get (bytes), as a full disk would.
+    ``file_size`` limits how long a file it writes may get (bytes), as a full disk would. A process that is
+    limited or ``fresh`` is the installed program; the others are forked.
     """
     program = shutil.which("graphopt", path=str(Path(sys.executable).parent))
     command = [program] if program else [sys.executable, "-m", "graphopt.cli.main"]
@@ -68,8 +51,13 @@ def graphopt() -> Run:
         cwd: Path | None = None,
         memory: int | None = None,
         file_size: int | None = None,
-        env: dict[str, str] | None = None,
+        fresh: bool = False,
     ) -> Done:
+        env = {**os.environ, "GRAPHOPT_DEBUG": ""}
+        words = [str(argument) for argument in arguments]
+        if not (fresh or memory or file_size):
+            return run_forked(words, cwd or Path.cwd(), env, SECONDS, tmp_path_factory.mktemp("streams"))
+
         def limit() -> None:
             if memory is not None:
                 resource.setrlimit(resource.RLIMIT_AS, (memory << 20, memory << 20))
@@ -77,14 +65,14 @@ def graphopt() -> Run:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
         done = subprocess.run(
-            [*command, *map(str, arguments)],
+            [*command, *words],
             cwd=cwd,
-            env={**os.environ, "GRAPHOPT_DEBUG": "", **(env or {})},
+            env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=300,
+            timeout=SECONDS,
             preexec_fn=limit,
             check=False,
         )
@@ -100,7 +88,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, graphopt: Run) -> Path:
     onnx.save(onnx.parser.parse_model(TINY), folder / "tiny.onnx")
     x = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
     np.savez(folder / "in.npz", x=x)
-    done = graphopt("compile", "tiny.onnx", "-o", "tiny.gopt", "--no-measure", "--quiet", cwd=folder)
+    done = graphopt("compile", "tiny.onnx", "-o", "tiny.gopt", "--no-measure", "-q", cwd=folder, fresh=True)
     assert done.code == 0, done
     return folder
 

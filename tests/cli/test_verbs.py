@@ -13,6 +13,7 @@ import onnxruntime as ort
 import pytest
 
 import graphopt as library
+from graphopt.cli.main import ALL_VERBS
 from tests.cli.conftest import Run
 
 
@@ -40,6 +41,13 @@ def test_compile_prints_a_report(folder: Path, graphopt: Run) -> None:
     assert {"manifest.json", "model.onnx", "report.html", "report.json"} <= {
         path.name for path in (folder / "tiny.gopt").iterdir()
     }
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in ALL_VERBS])
+def test_the_installed_program_has_the_verb(verb: str, graphopt: Run) -> None:
+    done = graphopt(verb, "--help", fresh=True)
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"Usage: graphopt {verb} ")
 
 
 @pytest.mark.timing
@@ -194,5 +202,5 @@ def test_run_without_inputs_and_with_sequences(tmp_path: Path, graphopt: Run) ->
 def test_compile_reports_its_own_memory_and_not_its_parents(folder: Path, graphopt: Run) -> None:
     ballast = bytearray(600 << 20)
     ballast[::4096] = b"x" * len(ballast[::4096])
-    done = graphopt("compile", "tiny.onnx", "--no-measure", "--json", cwd=folder)
+    done = graphopt("compile", "tiny.onnx", "--no-measure", "--json", cwd=folder, fresh=True)
     assert len(ballast) > json.loads(done.out)["memory"]["compile peak"]

@@ -11,7 +11,7 @@ import pytest
 import graphopt
 from graphopt.backends.onnxruntime import session
 from graphopt.driver import compile as driver
-from graphopt.driver.compilation import equal
+from graphopt.driver.compilation import built
 from graphopt.driver.compilation.presence import absence, unmeasurable
 from graphopt.targets import cuda
 from graphopt.targets.gpu import Gpu, GpuQuery
@@ -70,7 +70,7 @@ def test_an_engine_that_cannot_be_opened_where_its_gpu_is_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(FakeEngine(), monkeypatch)
-    monkeypatch.setattr(equal, "absence", lambda target: "")
+    monkeypatch.setattr(built, "absence", lambda target: "")
     monkeypatch.setattr(driver, "unmeasurable", lambda target: "")
     done = graphopt.compile(
         onnx.parser.parse_model(CHAIN), output=tmp_path / "m.gopt", target="cuda:sm_86", level=1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ import onnx_ir as ir
 import pytest
 
 import graphopt
+from graphopt.artifact.weights import WeightFile
 from graphopt.backends.base import Blob, BuildOptions
 from graphopt.backends.onnxruntime.backend import OnnxRuntimeBackend
 from graphopt.driver.compilation import candidate
 from graphopt.driver.opt import Optimized
-from graphopt.errors import BackendError
+from graphopt.errors import ArtifactError, BackendError
 from graphopt.pipeline.context import PassContext
 from graphopt.pipeline.pass_base import Pass
 from tests.driver.races import pretend
@@ -210,3 +212,27 @@ def test_leaving_out_a_backends_pass_keeps_the_graph(
     report = _compile(tmp_path, passes=[Harmless()], backends=("onnxruntime",), measure_each=True).report
     assert [row.pass_text for row in report.measurement.ablation] == ["harmless"]
     assert len(optimised) == 1
+
+
+def test_the_next_command_after_a_dropped_pass_is_about_the_model_that_came_in(tmp_path: Path) -> None:
+    source = tmp_path / "model.onnx"
+    ir.save(matmul_model(), source)
+    report = graphopt.compile(
+        source, passes=["canonical", Wrong()], backends=("onnxruntime",), measure=False
+    ).report
+    assert [d.pass_text for d in report.dropped] == ["wrong"]
+    assert report.next_command == f"graphopt bisect {source}"
+
+
+def test_a_full_disk_names_the_artifact_and_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(WeightFile, "_write", full)
+    with pytest.raises(ArtifactError) as caught:
+        _compile(tmp_path, measure=False)
+    assert caught.value.message == f"cannot write {tmp_path / 'm.gopt'}: No space left on device"
+    assert caught.value.hint.startswith("free some space")
+    assert not list(tmp_path.iterdir())

@@ -5,8 +5,10 @@ import onnxruntime
 import pytest
 
 from benchmarks.claims import claims
+from benchmarks.per_op import KINDS, kind_of
 from benchmarks.roof import roof
 from benchmarks.workloads import GROUPS, WORKLOADS, expand_workloads
+from graphopt import _kernels
 
 
 def test_groups_are_of_known_workloads_and_names_come_once():
@@ -71,3 +73,9 @@ def test_means_are_over_float32_models_and_over_the_better_peer():
     assert found["models"]["a"]["peak_share"] == pytest.approx(0.5)
     assert found["models"]["b"]["better_peer"] == "onnxruntime"
     assert found["models"]["a"]["start"] == found["models"]["a"]["memory"] == 1.0
+
+
+def test_every_kernel_has_a_kind_in_the_table_beside_openvino():
+    ceilings = {"fma_peak", "stream_copy", "stream_read"}  # they run in no plan
+    assert {kind_of(name) for name in set(_kernels.kernel_names()) - ceilings} <= set(KINDS)
+    assert kind_of("NobodyKnows") == "other"

@@ -8,7 +8,7 @@ from typing import Any
 from graphopt.backends.executable import Array, Executable, RegionBlob, TensorInfo
 from graphopt.backends.feed_check import explain_feeds
 from graphopt.backends.native.module import import_kernels
-from graphopt.errors import ArtifactError, BackendError
+from graphopt.errors import ArtifactError, BackendError, UsageError
 
 _RECOMPILE = "compile the model again on this machine"
 
@@ -19,8 +19,13 @@ def load(blob: RegionBlob) -> Executable:
     Raises:
         BackendError: the native core is missing, or this machine lacks the plan's instruction set.
         ArtifactError: the plan is damaged.
+        UsageError: there is no instruction set of the name asked for, or not on this machine.
     """
     kernels = import_kernels()
+    if blob.isa and blob.isa not in (*kernels.supported_isas(), "best"):
+        known = "this machine lacks" if blob.isa in kernels.known_isas() else "there is no"
+        names = ", ".join(kernels.supported_isas())
+        raise UsageError(f"{known} instruction set '{blob.isa}'", f"this machine has {names}")
     try:
         plan = kernels.Plan(blob.data, blob.weights, isa=blob.isa or "best", threads=blob.threads)
     except ValueError as error:

@@ -18,6 +18,14 @@ _SOURCES = (
     re.compile(r"\b\w+\.(?:cc|h|cpp|hpp):\d+ \w+ "),
 )
 _MAX_LENGTH = 400
+_NEXT_STEPS = (
+    (
+        "is not a registered function/op",
+        "export without this operator, or give the model a function of its name",
+    ),
+    ("Type Error:", "export the model again: it does not fit the ONNX standard"),
+)
+"""What the runtime says → what a person can do about it."""
 
 
 def one_line(error: Exception) -> str:
@@ -34,6 +42,11 @@ def one_line(error: Exception) -> str:
     if len(text) > _MAX_LENGTH:
         text = text[:_MAX_LENGTH].rsplit(" ", 1)[0] + " …"
     return where + (text or type(error).__name__)
+
+
+def next_step(text: str) -> str:
+    """What to do about a refusal, as far as its text tells; empty where it does not."""
+    return next((step for sign, step in _NEXT_STEPS if sign in text), "")
 
 
 def _node(name: str, op_type: str) -> str:

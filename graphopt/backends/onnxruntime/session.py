@@ -10,7 +10,7 @@ import numpy as np
 
 from graphopt.backends.executable import TensorInfo
 from graphopt.backends.feed_check import explain_feeds
-from graphopt.backends.onnxruntime.messages import one_line
+from graphopt.backends.onnxruntime.messages import next_step, one_line
 from graphopt.errors import BackendError, GraphoptError
 
 FIX = "pip install 'graphopt[cpu]'"
@@ -82,7 +82,8 @@ def open_wrapped(model: bytes, options: Any, providers: Sequence[object]) -> Any
     except MemoryError:
         raise
     except Exception as error:
-        raise BackendError(f"onnxruntime refuses the model: {one_line(error)}") from error
+        text = one_line(error)
+        raise BackendError(f"onnxruntime refuses the model: {text}", next_step(text)) from error
 
 
 def session_inputs(session: Any) -> tuple[TensorInfo, ...]:

@@ -48,7 +48,7 @@ class Attempt:
     """What was built and how it was judged, or why nothing was.
 
     Attributes:
-        candidate: None when it could not be built or opened.
+        candidate: None when it could not be built.
         equality: None when it was not judged.
         problem: what was raised.
     """
@@ -103,11 +103,12 @@ def settle_built(
 
 def build_and_judge(workshop: Workshop, optimized: Optimized, oracle: Oracle | None, mode: str) -> Attempt:
     """One candidate as it is, nothing dropped."""
+    candidate = None
     try:
         candidate = workshop.build(optimized)
         return Attempt(candidate, judge_candidate(workshop, candidate, oracle, mode))
     except (BackendError, PassError) as error:
-        return Attempt(problem=error)
+        return Attempt(candidate, problem=error)
 
 
 def _on_the_next(
@@ -118,7 +119,7 @@ def _on_the_next(
     other = failure if rest is None else settle_built(rest, optimized, oracle, mode)
     if isinstance(other, Attempt):
         return failure
-    lost = Dropped(f"backend {workshop.backends[0].name}", failure.reason)
+    lost = Dropped.backend(workshop.backends[0].name, failure.reason)
     return replace(other, dropped=(lost, *other.dropped))
 
 

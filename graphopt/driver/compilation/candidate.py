@@ -83,6 +83,7 @@ class Workshop:
         ranges: of the shapes the inputs may have; None where no engine is built.
         sample: inputs the model runs on, once they are known.
         make_runner: runs graphs as they stand: one that rounds every intermediate at a lower precision.
+        output: the artifact that a candidate becomes, as messages call it.
         progress: called with one line when an engine is begun.
         rehearsing: regions are only legalised: enough to judge a candidate that will not be shipped.
     """
@@ -99,6 +100,7 @@ class Workshop:
     ranges: Ranges | None = None
     sample: Mapping[str, Any] | None = None
     make_runner: RunnerFactory = oracle_runner
+    output: Path | None = None
     progress: Callable[[str], None] | None = None
     rehearsing: bool = False
     _rehearsed: Optimized | None = None
@@ -142,7 +144,7 @@ class Workshop:
 
         self._built += 1
         path = self.scratch / f"candidate{self._built}.gopt"
-        with ArtifactWriter(path, writer=program()) as writer:
+        with ArtifactWriter(path, writer=program(), called=self.output) as writer:
             placement, regions = self._add_regions(writer, optimized)
             commit(writer, optimized.model, self, {})
         legalized = tuple(built.legalized for built in regions)

@@ -52,7 +52,8 @@ class Race:
         """Measure the input and every candidate in turns, the input twice (A/A control).
 
         A race whose control says that it tells nothing is run once more, twice as long. One that is plainly
-        won is not run to its end: what is shipped is certain then, only the factor is known less well.
+        won is not run to its end: what is shipped is certain then, only the factor is known less well. Nor is
+        any known better than the noise it is compared with.
         """
         comparison = self._once(candidates, self.seconds)
         if comparison.noise <= _INCONCLUSIVE or comparison.conditions.stopped_by == "clear":
@@ -64,6 +65,7 @@ class Race:
         from graphopt.driver.conditions import machine_name
         from graphopt.driver.engines import artifact_engine, onnxruntime_engine
         from graphopt.measure.compare import compare
+        from graphopt.measure.records import MINIMUM_NOISE
 
         baseline = onnxruntime_engine(INPUT, self.model, self.feeds, self.threads, gpu=self.gpu)
         engines: list[Engine] = [baseline]
@@ -72,6 +74,7 @@ class Race:
             engines,
             baseline=INPUT,
             budget_seconds=seconds * len(engines) / 2,
+            precision=MINIMUM_NOISE / 2,
             clear=_CLEAR,
             threads=self.threads,
             machine=machine_name(gpu=self.gpu),
@@ -107,7 +110,7 @@ def no_slower(workshop: Workshop, settled: Settled, oracle: Oracle | None, mode:
     if name != OPTIMISED:
         preferred = workshop.backends[0].name
         ratio = comparison.ratio(OPTIMISED, over=name)
-        lost = Dropped(f"backend {preferred}", f"the model was {1 / ratio.median:.2f}x slower with it")
+        lost = Dropped.backend(preferred, f"the model was {1 / ratio.median:.2f}x slower with it")
         settled = replace(rivals[name], dropped=(*settled.dropped, lost, *rivals[name].dropped))
         workshop = without_preferred(workshop) or workshop
     ratio = comparison.ratio(name)

@@ -36,9 +36,8 @@ def compile_report(
     settled: Settled,
     measurement: Measurement,
     memory: Mapping[str, int],
-    seconds: Mapping[str, float],
 ) -> CompileReport:
-    """Everything one compile decided, and why."""
+    """Everything one compile decided, and why; the seconds of its stages are for the caller to add."""
     from graphopt.driver.conditions import versions
     from graphopt.driver.shapes import feed_dims
     from graphopt.measure.memory import peak_rss_bytes
@@ -49,8 +48,9 @@ def compile_report(
     equality = settled.equality.to_json() if settled.equality is not None else None
     dims = feed_dims(equality["feeds"]) if equality is not None else {}
     before, after = _sized(workshop.imported, optimized.model, dims)
+    origin = _source(source, workshop.imported)
     return CompileReport(
-        source=_source(source, workshop.imported),
+        source=origin,
         measurement=measurement,
         target=workshop.target.to_json(),
         versions=versions() | _backend_versions(workshop),
@@ -65,13 +65,12 @@ def compile_report(
         equality=equality,
         memory={"compile peak": peak_rss_bytes(), **memory},
         sizes=_sizes(settled.candidate.path, source),
-        seconds=dict(seconds),
         shapes=dims,
         graphs={
             "before": graph_view(before),
             "after": graph_view(after, provenance=_provenance(optimized.remarks)),
         },
-        next_command=_next_command(output, measurement, settled, workshop),
+        next_command=_next_command(origin.path, output, measurement, settled, workshop),
     )
 
 
@@ -181,11 +180,13 @@ def _sizes(artifact: Path, source: ModelSource) -> dict[str, int]:
     return sizes
 
 
-def _next_command(output: Path, measurement: Measurement, settled: Settled, workshop: Workshop) -> str:
+def _next_command(
+    source: str, output: Path, measurement: Measurement, settled: Settled, workshop: Workshop
+) -> str:
     if workshop.builds_engines and absence(workshop.target):
         return f"graphopt inspect {output}"
-    if settled.dropped:
-        return f"graphopt bisect {output}"
+    if source and not all(dropped.is_backend for dropped in settled.dropped):
+        return f"graphopt bisect {source}"
     if measurement.ratio is None:
         return f"graphopt bench {output}"
     return f"graphopt run {output} --inputs in.npz --outputs out.npz"
