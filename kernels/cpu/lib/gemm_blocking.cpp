@@ -50,12 +50,15 @@ int64_t gemm_depth_limit(const gk_call* call) {
   return chosen > 0 ? between(chosen, kGemmUnroll, 1 << 16) : cache_sizes().l1 / (kGemmCols * 4);
 }
 
-// The block of A takes three eighths of the second-level cache; panels of B and results pass through the rest.
-int64_t gemm_block_rows(const gk_call* call, int64_t k, int64_t) {
+// The block of A takes three eighths of the second-level cache; panels of B and results pass through the rest. Where the
+// product is shallow, the results take half of it: each panel would otherwise sweep them out.
+int64_t gemm_block_rows(const gk_call* call, int64_t k, int64_t n) {
   const int64_t chosen = tile_value(call, 1);
   if (chosen > 0) return between(chosen, 1, kGemmMostRows);
   const int64_t limit = gemm_depth_limit(call), depth = between(k, 1, limit);
-  return between(cache_sizes().l2 * 3 / 8 / (depth * 4), kGemmRows, kGemmMostRows) / kGemmRows * kGemmRows;
+  const int64_t l2 = cache_sizes().l2;
+  const int64_t for_results = between(l2 / 2 / (between(n, 1, l2) * 4), 4 * kGemmRows, kGemmMostRows);
+  return between(l2 * 3 / 8 / (depth * 4), kGemmRows, for_results) / kGemmRows * kGemmRows;
 }
 
 }  // namespace GK_LEVEL

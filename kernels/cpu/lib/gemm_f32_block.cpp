@@ -155,6 +155,15 @@ void run_range(Progress& progress, const Range& range, bool first, bool last, co
   }
 }
 
+// Depth of a range. A panel of B stays in the first-level cache from tile to tile; where all rows are one tile it is
+// read once, and only the rows have to stay.
+int64_t depth_limit(const GemmBlock& block, int64_t depth) {
+  const int64_t limit = gemm_depth_limit(block.finish.call);
+  if (block.pack.scratch != nullptr || block.stage.scratch != nullptr) return limit;
+  const bool once = block.m <= gemm_most_rows(choose_columns(block.m, block.n));
+  return once && 2 * block.m * depth <= limit * kGemmCols ? depth : limit;
+}
+
 // Copies the range's part of A to the scratch where it cannot be read in place, or where the rows lie so that their
 // lines fall into the same few sets of the cache.
 void stage_rows(Progress& progress, const Range& range, const float** rows) {
@@ -177,7 +186,7 @@ void gemm_block(const GemmBlock& block) {
   Progress progress = {&block, block.taps * block.k, block.rows, 0, false};
   if (progress.depth <= 0) return run_range(progress, {}, true, true, nullptr);
   const float* staged[kGemmMostRows];
-  const int64_t limit = gemm_depth_limit(block.finish.call);
+  const int64_t limit = depth_limit(block, progress.depth);
   // Whole taps together where they are short, equal parts of one tap where it is long: multiples of a cache line.
   const int64_t groups = at_most((progress.depth + limit - 1) / limit, block.taps);
   const int64_t parts = (block.k + limit - 1) / limit, part = ((block.k + parts - 1) / parts + 15) / 16 * 16;

@@ -77,12 +77,11 @@ inline __attribute__((always_inline)) void accumulate(VecF32 (&sums)[R][P * V + 
       step<R, P, V, T, 3>(sums, rows, i, b, panel_step, tail);
       b += kGemmUnroll * V * kGemmLanes;
       if constexpr (T != 0) tail += kGemmUnroll * kGemmLanes;
+      // Several panels at once are read at the pace of the memory, which the processor's own prefetching keeps up with.
+      if constexpr (P > 1) continue;
       if (ahead >= ahead_end) ahead = tile.ahead_then, ahead_end = tile.ahead_then_end;
       if (ahead < ahead_end) {
-        for (int64_t line = 0; line < tile.ahead_lines; ++line, ahead += 64) {
-#pragma GCC unroll 8
-          for (int p = 0; p < P; ++p) __builtin_prefetch(ahead + 4 * p * panel_step, 0, P > 1 ? 3 : 2);
-        }
+        for (int64_t line = 0; line < tile.ahead_lines; ++line, ahead += 64) __builtin_prefetch(ahead, 0, 2);
       }
     }
     for (; i < k; ++i) {
