@@ -34,20 +34,25 @@ class Gate {
  public:
   explicit Gate(int threads) : threads_(threads) {}
 
-  void pass() {
+  // Whether to go on: as the last thread to arrive found `status`. All get the same answer, so that none waits at the
+  // next gate for one that left when the status changed in between.
+  bool pass(const std::atomic<int>& status) {
     const int round = round_.load(std::memory_order_acquire);
     if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
       waiting_.store(0, std::memory_order_relaxed);
+      goes_on_ = status.load(std::memory_order_acquire) == GK_OK;
       round_.store(round + 1, std::memory_order_release);
-      return;
+      return goes_on_;
     }
     for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
       if (spins > 1000) std::this_thread::yield();
     }
+    return goes_on_;
   }
 
  private:
   const int threads_;
+  bool goes_on_ = true;  // written when all are at the gate, read before any is at the next
   std::atomic<int> waiting_{0};
   std::atomic<int> round_{0};
 };
@@ -81,18 +86,15 @@ class Measuring {
 
   bool failed() const { return status_.load(std::memory_order_acquire) != GK_OK; }
 
-  // Every thread leaves through the same branches: `failed()` is read right after a gate only.
   void body(int thread) {
     while (started_.load(std::memory_order_acquire) == 0) std::this_thread::yield();
     if (started_.load(std::memory_order_acquire) < 0) return;
     if (const int status = work_.prepare(thread); status != GK_OK) fail(status);
-    gate_.pass();
-    if (failed()) return;
+    if (!gate_.pass(status_)) return;
     if (thread == 0) calibrate();
-    gate_.pass();
-    if (failed()) return;
+    if (!gate_.pass(status_)) return;
     for (int sample = -1; sample < options_.samples; ++sample) {  // -1: warm-up of all threads at once
-      gate_.pass();
+      if (!gate_.pass(status_)) return;
       const double rate = timed(thread, repeat_).units_per_second;
       if (sample >= 0) rates_[index(sample, thread)] = rate;
     }

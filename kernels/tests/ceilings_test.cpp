@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "check.h"
+#include "cpu/rate.h"
 
 namespace {
 
@@ -45,9 +46,37 @@ void wrong_questions_are_refused() {
   CHECK(gk_measure_clock(nullptr, &m) == GK_INVALID_ARGUMENT);
 }
 
+// Fails in one thread, at its n-th step.
+class Failing final : public graphopt::Work {
+ public:
+  Failing(int thread, int step) : thread_(thread), left_(step) {}
+  int prepare(int thread) override { return step(thread); }
+  int run(int thread, std::int64_t repeat, double* units) override {
+    *units = static_cast<double>(repeat);
+    return step(thread);
+  }
+
+ private:
+  int step(int thread) { return thread == thread_ && left_-- == 0 ? GK_SYSTEM_ERROR : GK_OK; }
+
+  const int thread_;
+  int left_;
+};
+
+// However late the others notice: no thread may wait for one that has left.
+void failures_end_the_measurement() {
+  for (int round = 0; round < 300; ++round) {
+    Failing work(round % 3, round % 4);
+    const gk_measure_options options = {3, 1, 1e-6};
+    gk_measurement m = {};
+    CHECK(graphopt::measure_rate(work, options, &m) == GK_SYSTEM_ERROR);
+  }
+}
+
 }  // namespace
 
 void test_ceilings() {
   figures_are_sane();
   wrong_questions_are_refused();
+  failures_end_the_measurement();
 }
