@@ -10,8 +10,8 @@ import pytest
 from benchmarks import roofline
 
 PRODUCT = {
-    "case": "GEMM 8 by 8", "seconds": 2e-6, "roof": "peak", "share": 0.5, "operations": 1024.0, "bytes": 768.0,
-    "peak": 1.024e9, "bandwidth": 1e10,
+    "case": "GEMM 8 by 8", "seconds": 2e-6, "roof": "peak", "share": 0.5, "operations": 1024.0,
+    "bytes": 768.0, "peak": 1.024e9, "bandwidth": 1e10,
 }  # fmt: skip
 COPY = PRODUCT | {"case": "copy 192", "roof": "bandwidth", "share": 0.0384}
 REFUSED = {"case": "conv of nothing", "error": "not supported"}
