@@ -126,6 +126,11 @@ void test_conv_transpose() {
   run({.x = {1, 2, 3, 2, 3}, .w = {3, 2, 2, 3, 2}, .strides = {2, 1, 2}, .pads = {0, 1, 0, 1, 1, 0}});  // 3-D
   run({.x = {1, 3, 3, 6}, .w = {6, 4, 3, 3}, .strides = {2, 2}, .group = 2});
   run({.x = {1, 3, 3, 19}, .w = {19, 1, 4, 4}, .strides = {2, 2}, .pads = {1, 1, 1, 1}, .group = 19});  // by channel
+  for (const int64_t dilation : {1, 2, 3, 4}) {
+    run({.x = {2, 5, 4, 7}, .w = {7, 1, 5, 3}, .strides = {2, 3}, .dilations = {dilation, dilation}, .pads = {2, 1, 0, 3}, .group = 7});
+    run({.x = {1, 4, 3, 3}, .w = {3, 1, 2, 4}, .strides = {3, 4}, .dilations = {2, dilation}, .pads = {-1, 0, 2, -2}, .group = 3});
+  }
+  run({.x = {1, 3, 2, 4, 5}, .w = {5, 1, 3, 2, 4}, .strides = {2, 1, 2}, .pads = {1, 0, 1, 1, 0, 1}, .group = 5});
   run({.x = {1, 5, 6, 33}, .w = {33, 1, 9, 11}, .pads = {4, 5, 4, 5}, .group = 33});  // in more taps than wait at a time
   run({.x = {1, 5, 2}, .w = {2, 3, 300}, .pads = {100, 99}});  // more taps than row pointers
   // Few filters: patches that overlap, kernels of any multiple of the stride or none, cropped on any side.

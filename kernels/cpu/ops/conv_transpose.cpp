@@ -221,45 +221,77 @@ void add_channels(const TransposeRun& run, const ChannelTaps& taps, const Activa
   }
 }
 
-// Groups of one channel: a task is one output pixel.
+// The taps of an axis that meet output o: `count` of them, tap `first` at input `at`, each next one `step` taps and
+// `back` inputs further.
+struct MetTaps {
+  int64_t first, at, step, back, count;
+};
+
+int64_t common_divisor(int64_t a, int64_t b) { return b == 0 ? a : common_divisor(b, a % b); }
+
+// Without the output: first is -1 where no tap has its phase.
+MetTaps taps_of_phase(const State& s, int axis, int64_t phase) {
+  const int64_t divisor = common_divisor(s.stride[axis], s.dilation[axis]);
+  return {axis_phase(s, axis, phase).first, 0, s.stride[axis] / divisor, s.dilation[axis] / divisor, 0};
+}
+
+// For output o, those that meet an input.
+MetTaps taps_at(const State& s, int axis, int64_t o, MetTaps taps) {
+  if (taps.first < 0) return taps;
+  taps.at = (o + s.pad[axis] - taps.first * s.dilation[axis]) / s.stride[axis];
+  const int64_t beyond = taps.at - (s.in[axis] - 1), skipped = beyond > 0 ? divide_up(beyond, taps.back) : 0;
+  taps.first += skipped * taps.step;
+  taps.at -= skipped * taps.back;
+  if (taps.at < 0 || taps.first >= s.kernel[axis]) return taps;
+  taps.count = least(taps.at / taps.back, (s.kernel[axis] - 1 - taps.first) / taps.step) + 1;
+  return taps;
+}
+
+// Groups of one channel: a task is one line of outputs.
 void run_by_channel(void* context, int64_t begin, int64_t end, int32_t) {
   const TransposeRun& run = *static_cast<const TransposeRun*>(context);
   const State& s = *run.state;
-  const int64_t padded = divide_up(s.channels, kLanes) * kLanes, area = s.out[0] * s.out[1] * s.out[2];
+  const int64_t padded = divide_up(s.channels, kLanes) * kLanes;
   Activation activation;
   const bool program = !read_activation(s.epilogue, &activation) && run.tiled;
   ChannelTaps taps;
   for (int64_t task = begin; task < end; ++task) {
-    const int64_t n = task / area, o[3] = {task % area / s.out[2] / s.out[1], task % area / s.out[2] % s.out[1], task % s.out[2]};
+    const int64_t oh = task % s.out[1], od = task / s.out[1] % s.out[0], n = task / s.out[1] / s.out[0];
     const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.channels;
-    float* y = run.y + task * s.channels;
-    AxisPhase p[3];
-    for (int a = 0; a < 3; ++a) p[a] = axis_phase(s, a, remainder_of(o[a] + s.pad[a], s.stride[a]));
-    taps.count = 0;
-    taps.begin = true;
-    taps.end = false;
-    for (int64_t kd = p[0].first; p[0].count > 0 && kd < s.kernel[0]; kd = next_tap(s, 0, kd)) {
-      const int64_t id = input_of(s, 0, o[0], kd);
-      if (id < 0 || id >= s.in[0]) continue;
-      for (int64_t kh = p[1].first; p[1].count > 0 && kh < s.kernel[1]; kh = next_tap(s, 1, kh)) {
-        const int64_t ih = input_of(s, 1, o[1], kh);
-        if (ih < 0 || ih >= s.in[1]) continue;
-        for (int64_t kw = p[2].first; p[2].count > 0 && kw < s.kernel[2]; kw = next_tap(s, 2, kw)) {
-          const int64_t iw = input_of(s, 2, o[2], kw);
-          if (iw < 0 || iw >= s.in[2]) continue;
-          if (taps.count == kTapsAtOnce) {
-            add_channels(run, taps, activation, y);
-            taps.begin = false;
-            taps.count = 0;
+    float* line = run.y + task * s.out[2] * s.channels;
+    const MetTaps deep = taps_at(s, 0, od, taps_of_phase(s, 0, remainder_of(od + s.pad[0], s.stride[0])));
+    const MetTaps high = taps_at(s, 1, oh, taps_of_phase(s, 1, remainder_of(oh + s.pad[1], s.stride[1])));
+    for (int64_t phase = 0; phase < s.stride[2] && phase < s.out[2]; ++phase) {
+      const MetTaps of_phase = taps_of_phase(s, 2, remainder_of(phase + s.pad[2], s.stride[2]));
+      for (int64_t ow = phase; ow < s.out[2]; ow += s.stride[2]) {
+        const MetTaps wide = taps_at(s, 2, ow, of_phase);
+        float* y = line + ow * s.channels;
+        taps.count = 0;
+        taps.begin = true;
+        taps.end = false;
+        for (int64_t i = 0; wide.count > 0 && i < deep.count * high.count; ++i) {
+          const int64_t d = i / high.count, h = i % high.count;
+          const int64_t row = (deep.at - d * deep.back) * s.in[1] + high.at - h * high.back;
+          const int64_t kernel_row = (deep.first + d * deep.step) * s.kernel[1] + high.first + h * high.step;
+          const float* x = image + (row * s.in[2] + wide.at) * s.channels;
+          const float* weights = run.weights + (kernel_row * s.kernel[2] + wide.first) * padded;
+          for (int64_t w = 0; w < wide.count; ++w) {
+            if (taps.count == kTapsAtOnce) {
+              add_channels(run, taps, activation, y);
+              taps.begin = false;
+              taps.count = 0;
+            }
+            taps.x[taps.count] = x - w * wide.back * s.channels;
+            taps.weights[taps.count++] = weights + w * wide.step * padded;
           }
-          taps.x[taps.count] = image + ((id * s.in[1] + ih) * s.in[2] + iw) * s.channels;
-          taps.weights[taps.count++] = run.weights + ((kd * s.kernel[1] + kh) * s.kernel[2] + kw) * padded;
         }
+        taps.end = true;
+        add_channels(run, taps, activation, y);
       }
     }
-    taps.end = true;
-    add_channels(run, taps, activation, y);
-    if (program) apply_epilogue(s.epilogue, run.call, y, s.channels, n, task % area, 1, 0, s.channels);
+    if (program) {
+      apply_epilogue(s.epilogue, run.call, line, s.channels, n, (od * s.out[1] + oh) * s.out[2], s.out[2], 0, s.channels);
+    }
   }
 }
 
@@ -287,7 +319,8 @@ int run(const gk_call* call, const State* state) {
   for (int i = 0; i < 3; ++i) flops *= divide_up(s.kernel[i], s.stride[i]);
   int status;
   if (s.by_channel != 0) {
-    status = parallel_for(call, pixels, divide_up(kGrainFlops, 8 * flops * s.channels + 1), run_by_channel, &run);
+    status = parallel_for(call, s.batch * s.out[0] * s.out[1], divide_up(kGrainFlops, 8 * flops * s.channels * s.out[2] + 1),
+                          run_by_channel, &run);
   } else if (s.patches != kNoPatches) {
     status = run_patches(run);
   } else {
