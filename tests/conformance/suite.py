@@ -37,14 +37,6 @@ class OrtBackend(Backend):
     """ONNX Runtime alone."""
 
     @classmethod
-    def supports_device(cls, device: str) -> bool:
-        return device == "CPU"
-
-    @classmethod
-    def is_compatible(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> bool:
-        return True
-
-    @classmethod
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> OrtRep:
         options = ort.SessionOptions()
         options.log_severity_level = 4

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import onnx
 from onnx.backend.base import Backend, BackendRep, namedtupledict
 
+from graphopt.backends.base import Blob
 from graphopt.backends.native.load import NativeExecutable
 from graphopt.errors import GraphoptError
-from tests.backends.native.whole import NotClaimed, opened, optimized
+from tests.backends.native.whole import NotClaimed, built, opened, optimized
 
 
 class NativeRep(BackendRep):
@@ -35,29 +36,28 @@ class NativeBackend(Backend):
     isa: ClassVar[str] = ""
     claimed: ClassVar[int] = 0
     refused: ClassVar[Counter[str]] = Counter()
-    prepared: ClassVar[dict[bytes, Any]] = {}
-
-    @classmethod
-    def supports_device(cls, device: str) -> bool:
-        return device == "CPU"
-
-    @classmethod
-    def is_compatible(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> bool:
-        return True
+    prepared: ClassVar[dict[bytes, Blob | str]] = {}
+    """The plan of each model, which serves every instruction set, or why there is none."""
 
     @classmethod
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> NativeRep:
         key = model.SerializeToString()
         if key not in cls.prepared:
-            try:
-                cls.prepared[key] = optimized(model)
-            except NotClaimed as error:
-                cls.prepared[key] = str(error)
-            except GraphoptError as error:  # the passes take no such model
-                cls.prepared[key] = f"graphopt: {error}"
+            cls.prepared[key] = _plan(model)
         found = cls.prepared[key]
         if isinstance(found, str):
             cls.refused[found] += 1
             raise unittest.SkipTest(found)
         cls.claimed += 1
         return NativeRep(opened(found, isa=cls.isa, threads=2))
+
+
+def _plan(model: onnx.ModelProto) -> Blob | str:
+    """The plan of a model, or why none is asked for; what is claimed and cannot be built raises."""
+    try:
+        found = optimized(model)
+    except NotClaimed as error:
+        return str(error)
+    except GraphoptError as error:  # the passes take no such model
+        return f"graphopt: {error}"
+    return built(found)

@@ -8,7 +8,7 @@ import pytest
 from graphopt.backends.native.module import import_kernels
 from graphopt.backends.onnxruntime.runner import make_runner
 from tests.backends.native.plans import model_of
-from tests.backends.native.whole import run
+from tests.backends.native.whole import built, run
 
 _UNARY = ("Abs", "Neg", "Sigmoid", "Tanh", "Relu", "HardSwish", "Softplus", "Sin", "Erf")
 _BINARY = ("Add", "Sub", "Mul", "Max", "Min")
@@ -65,9 +65,10 @@ def test_a_random_chain_computes_the_same(seed: int) -> None:
         "k": (rng.standard_normal((5, 5, 1)) / 3).astype(np.float32),
     }
     want = make_runner(model, optimise=False, threads=1).run(feeds)["y"]
+    plan = built(model)
 
     for isa in import_kernels().supported_isas():
-        got = run(model, feeds, isa=isa)["y"]
+        got = run(plan, feeds, isa=isa)["y"]
         assert got.shape == want.shape
         # Up to ten operators, each of which may double a relative error of a few ulps.
         bound = 2**10 * np.finfo(np.float32).eps * max(1.0, float(np.abs(want).max()))

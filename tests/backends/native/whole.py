@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from graphopt.backends.base import BuildOptions
+from graphopt.backends.base import Blob, BuildOptions
 from graphopt.backends.executable import RegionBlob
 from graphopt.backends.native.backend import BACKEND
 from graphopt.backends.native.load import NativeExecutable, load
@@ -46,15 +46,20 @@ def optimized(source: Any, level: int = 2, **options: Any) -> ir.Model:
     return model
 
 
-def opened(model: ir.Model, *, isa: str = "", threads: int = 2) -> NativeExecutable:
-    """A canonical model as a loaded plan."""
-    blob = BACKEND.build(model, BuildOptions(host(), threads))
+def built(model: ir.Model) -> Blob:
+    """The plan of a canonical model: one for every instruction set and number of threads."""
+    return BACKEND.build(model, BuildOptions(host(), threads=1))
+
+
+def opened(source: ir.Model | Blob, *, isa: str = "", threads: int = 2) -> NativeExecutable:
+    """A canonical model, or its plan, loaded."""
+    blob = source if isinstance(source, Blob) else built(source)
     region = RegionBlob(memoryview(blob.data), blob.options, None, threads, {}, "", isa=isa)
     found = load(region)
     assert isinstance(found, NativeExecutable)
     return found
 
 
-def run(model: ir.Model, feeds: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+def run(source: ir.Model | Blob, feeds: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     """Outputs of one run."""
-    return opened(model, **options).run(feeds)
+    return opened(source, **options).run(feeds)
