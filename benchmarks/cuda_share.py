@@ -24,14 +24,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.workloads import frozen, sample
 from benchmarks.zoo.catalog import ENTRIES
-from benchmarks.zoo.feeds import feeds
 from benchmarks.zoo.fetch import FetchError, fetch_all
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from graphopt.driver.compile import CompileResult
 
 ARCHITECTURES = ("sm_86", "sm_89", "sm_120")
@@ -40,9 +37,6 @@ PRECISIONS = ("fp32", "fp16")
 ENGINE = "tensorrt"
 LEAST_SHARE = 0.95
 """Of the FLOPs of a model, how much must be inside engines."""
-
-CONSTANTS: dict[str, tuple[str, ...]] = {"silero_vad": ("sr=16000",)}
-"""Inputs that decide which branch runs, and so which network there is to build."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +66,6 @@ class Share:
         return self.flops.get(ENGINE, 0) / total if (total := sum(self.flops.values())) else 1.0
 
 
-def sample(name: str, seed: int = 0) -> dict[str, npt.NDArray[np.generic]]:
-    """Feeds of a zoo model without the inputs that are frozen here."""
-    frozen = {text.partition("=")[0] for text in CONSTANTS.get(name, ())}
-    return {key: array for key, array in feeds(name, seed).items() if key not in frozen}
-
-
 def is_float(name: str) -> bool:
     """Whether a zoo model has float weights only."""
     return ENTRIES[name].precision == "fp32"
@@ -98,7 +86,7 @@ def compile_zoo(
     import graphopt
 
     values = sample(name)
-    defaults: dict[str, Any] = {"inputs": values, "measure": False, "constants": CONSTANTS.get(name)}
+    defaults: dict[str, Any] = {"inputs": values, "measure": False, "constants": frozen(name)}
     if not options.keys() & {"shapes", "opt_shapes"}:
         defaults["shapes"] = {key: array.shape for key, array in values.items()}
     return graphopt.compile(source, output=output, target=target, **defaults | options)

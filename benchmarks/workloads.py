@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from benchmarks.zoo.catalog import ENTRIES, SETS
 from benchmarks.zoo.entry import Entry
-from benchmarks.zoo.feeds import feeds_of
+from benchmarks.zoo.feeds import feeds, feeds_of
 from benchmarks.zoo.fetch import fetch
 from benchmarks.zoo.seeded import write_seeded
 
@@ -69,8 +69,11 @@ class Workload:
         return {"constants": values} if values else {}
 
 
+FROZEN: dict[str, Mapping[str, float]] = {"silero_vad": {"sr": 16000}}
+"""Model → inputs that decide which branch runs, and so which network there is to build."""
+
 VARIANTS: tuple[Workload, ...] = (
-    Workload("silero_vad_16k", "silero_vad", constants={"sr": 16000}),
+    Workload("silero_vad_16k", "silero_vad", constants=FROZEN["silero_vad"]),
     Workload("bert_minilm_l3_128", "bert_minilm_l3", {"input_ids": (1, 128), "attention_mask": (1, 128)}),
     Workload("resnet50_he", "light_resnet50", seeded=True),
 )
@@ -97,3 +100,13 @@ def expand_workloads(names: list[str]) -> list[str]:
     for name in found:
         WORKLOADS[name]
     return list(found)
+
+
+def frozen(name: str) -> tuple[str, ...]:
+    """What is frozen of a zoo model of which engines are built, as ``--const`` takes it."""
+    return tuple(f"{key}={value}" for key, value in FROZEN.get(name, {}).items())
+
+
+def sample(name: str, seed: int = 0) -> dict[str, Array]:
+    """Feeds of a zoo model without the inputs that ``frozen`` gives."""
+    return {key: array for key, array in feeds(name, seed).items() if key not in FROZEN.get(name, {})}

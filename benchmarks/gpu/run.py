@@ -24,7 +24,7 @@ from benchmarks.gpu.engines import BASELINE, PEERS, Peer
 from benchmarks.gpu.events import event_times_in_process
 from benchmarks.gpu.rtx import rtx_answer
 from benchmarks.machine import machine, machine_words, versions
-from benchmarks.zoo.feeds import feeds
+from benchmarks.workloads import frozen, sample
 from benchmarks.zoo.fetch import FetchError, fetch
 from graphopt.equality.feedfile import save_feeds
 from graphopt.errors import GraphoptError
@@ -34,7 +34,6 @@ from graphopt.targets.cuda import find_gpus
 
 RESULTS = Path(__file__).parents[1] / "results"
 WIDTH = 150
-CONSTANTS = {"silero_vad": ("sr=16000",)}
 _DISTRIBUTIONS = [
     "cuda-bindings",
     "graphopt",
@@ -161,11 +160,10 @@ def _row(
         model = fetch(name)
     except FetchError as error:
         return row | {"failed": {"model": str(error)}}
-    constants = CONSTANTS.get(name, ())
+    constants = frozen(name)
     files = [scratch / f"feeds-{seed}.npz" for seed in range(options.inputs)]
     for seed, file in enumerate(files):
-        frozen = {text.partition("=")[0] for text in constants}
-        save_feeds(file, {key: array for key, array in feeds(name, seed).items() if key not in frozen})
+        save_feeds(file, sample(name, seed))
     console.print(f"{row['model']}: compiling", markup=False)
     artifact = _compile(row, model, precision, constants, files[0], scratch)
     # With an input frozen it is another model: the peers get the one in the artifact.

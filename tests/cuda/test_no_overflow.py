@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from benchmarks.cuda_share import CONSTANTS, sample
+from benchmarks.workloads import frozen, sample
 from graphopt.backends.onnxruntime.runner import make_runner
 from graphopt.driver.legalize import optimize_for
 from graphopt.driver.opt import import_model, pipeline
@@ -45,7 +45,7 @@ LEAST_HALVES = 5
 def test_float16_values_stay_in_range(name: str, zoo: Zoo) -> None:
     shapes = {key: array.shape for key, array in sample(name).items()}
     done = optimize_for(
-        import_model(zoo(name), shapes=shapes, constants=CONSTANTS.get(name)),
+        import_model(zoo(name), shapes=shapes, constants=frozen(name)),
         pipeline(),
         "tensorrt",
         target=parse_target("cuda:sm_86"),

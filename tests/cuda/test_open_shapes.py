@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.cuda_share import ENGINE, LEAST_SHARE, TARGET, compile_zoo, sample, share_of
+from benchmarks.cuda_share import ENGINE, LEAST_SHARE, TARGET, compile_zoo, share_of
+from benchmarks.workloads import sample
 from graphopt.artifact.reader import open_artifact
 from graphopt.cli.main import graphopt as command
 from graphopt.errors import UsageError

@@ -21,9 +21,9 @@ from benchmarks.cuda_share import (
     LEAST_SHARE,
     PRECISIONS,
     compile_zoo,
-    sample,
     share_of,
 )
+from benchmarks.workloads import sample
 from benchmarks.zoo.catalog import SETS
 from graphopt.artifact.reader import open_artifact
 

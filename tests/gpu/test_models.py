@@ -3,6 +3,7 @@
 import pytest
 
 import graphopt
+from benchmarks.workloads import frozen, sample
 from graphopt.artifact.writer import ArtifactWriter
 from graphopt.backends.base import BuildOptions
 from graphopt.backends.onnxruntime.backend import BACKEND
@@ -20,7 +21,6 @@ MODELS = [
     "vit_s_focus",
     "silero_vad",
 ]
-CONSTANTS = {"silero_vad": ["sr=16000"]}
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,7 @@ def compiled(zoo, tmp_path_factory):
 
     def compiled_for(name, precision):
         if (name, precision) not in made:
-            feeds = zoo.feeds(name, 0)
-            constants = CONSTANTS.get(name, [])
-            for text in constants:
-                del feeds[text.partition("=")[0]]
+            feeds = sample(name)
             path = tmp_path_factory.mktemp(name) / "model.gopt"
             done = graphopt.compile(
                 zoo(name),
@@ -41,7 +38,7 @@ def compiled(zoo, tmp_path_factory):
                 target="cuda",
                 precision=precision,
                 shapes={key: list(array.shape) for key, array in feeds.items()},
-                constants=constants,
+                constants=frozen(name),
                 measure=False,
             )
             made[name, precision] = path, done.report, feeds
@@ -64,7 +61,7 @@ def test_the_artifact_computes_what_the_model_does(name, precision, device, comp
         assert again[output].tobytes() == value.tobytes(), "a CUDA graph launches the same kernels"
     # At the precision it was compiled for, which verify reads from the artifact.
     shapes = {key: list(array.shape) for key, array in feeds.items()}
-    found = graphopt.verify(zoo(name), path, constants=CONSTANTS.get(name, []), shapes=shapes)
+    found = graphopt.verify(zoo(name), path, constants=frozen(name), shapes=shapes)
     assert found.equal, found.sentence()
     assert not any("not run" in note for note in found.notes)
 
