@@ -208,6 +208,10 @@ void run_tasks(void* context, int64_t begin, int64_t end, int32_t worker) {
       for (int64_t position = 0; position < kWinogradPositions; ++position) {
         block.rows = rows + position * run.plan->block_tiles;
         block.b = run.packed + position * position_floats + gemm_panel_offset(s.channels, col);
+        block.next = position + 1 < kWinogradPositions ? block.b + position_floats : nullptr;
+        if (block.next == nullptr && col + block.n < col_end) {
+          block.next = run.packed + gemm_panel_offset(s.channels, col + block.n);
+        }
         block.c = products + position * layout.product_step;
         gemm_block(block);
         if (col == col0) fetch_ahead(run, next, next_end - next, first, block.m, position, kWinogradPositions);

@@ -69,6 +69,7 @@ struct GemmBlock {
   int64_t tap_step = 0;
   int64_t taps = 1, k = 0;             // k floats per tap
   const float* b = nullptr;            // the panel of the block's first column, of gemm_packed_floats(taps · k, …)
+  const float* next = nullptr;         // the panel that is read after this block: fetched ahead; or null
   int64_t m = 0, n = 0;                // n is a multiple of kGemmCols unless the block ends at B's last column
   float* c = nullptr;                  // the block's first result
   int64_t ldc = 0;

@@ -205,7 +205,7 @@ void gemm_block(const GemmBlock& block) {
     stage_rows(progress, range, staged);
     const bool last = next.tap >= block.taps;
     const int64_t next_row = last ? 0 : next.tap * block.k + next.k_first;
-    const float* after = last ? nullptr : block.b + next_row * kGemmCols;
+    const float* after = last ? block.next : block.b + next_row * kGemmCols;
     run_range(progress, range, range.tap == 0 && range.k_first == 0, last, after);
     range = next;
   }
