@@ -40,6 +40,7 @@ def test_onnxruntime_computes_the_model(files, optimise):
     assert (np.abs(found - exact) <= bound).all()
 
 
+@pytest.mark.timing
 def test_onnxruntime_in_a_worker(files):
     model, npz, _ = files
     found = compare([onnxruntime_engine("ort", model, npz, 1)], budget_seconds=0.2, min_rounds=2)

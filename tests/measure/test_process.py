@@ -62,6 +62,7 @@ def test_noise_on_stdout_does_not_break_the_conversation(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.timing
 def test_imports_are_told_apart_from_loading():
     slow = Engine("e", f"{HERE}:nap", {"seconds": 0.0}, imports=("tests.measure.slow_import",))
     with Worker(slow) as worker:

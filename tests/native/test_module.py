@@ -137,6 +137,7 @@ def test_wrong_measurements_are_refused() -> None:
         _kernels.measure_clock(samples=2)
 
 
+@pytest.mark.timing
 def test_the_gil_is_released() -> None:
     worker = threading.Thread(target=lambda: _kernels.measure_clock(seconds=0.02, samples=15))
     worker.start()

@@ -55,6 +55,7 @@ def test_running_an_artifact_imports_no_compiler_room(single):
     assert not loaded & writers
 
 
+@pytest.mark.timing
 def test_a_session_costs_little_more_than_onnxruntimes_own_call(tmp_path):
     """The figure itself is in `session_overhead.py`; here only that nothing slow has crept in."""
     for _attempt in range(3):

@@ -95,6 +95,7 @@ def test_many_threads_share_one_session(kind, request):
     assert not wrong
 
 
+@pytest.mark.timing
 def test_the_gil_is_free_while_a_region_computes(tmp_path):
     model = ir.from_onnx_text(
         '<ir_version: 10, opset_import: ["" : 21]>\n'
