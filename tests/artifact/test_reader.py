@@ -73,15 +73,19 @@ def test_a_device_or_pipe_is_refused_without_waiting(tmp_path):
     refused(tmp_path / "pipe", "not a regular file")
 
 
-@FUZZ
-@given(st.data())
-def test_any_changed_byte_is_found(pristine, tmp_path, data):
-    folder, _, _ = pristine
+def _copy_and_a_file_of_it(folder, tmp_path, data):
     copy = tmp_path / "copy.gopt"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(folder, copy)
     names = sorted(str(p.relative_to(copy)) for p in copy.rglob("*") if p.is_file())
-    file = copy / data.draw(st.sampled_from(names))
+    return copy, copy / data.draw(st.sampled_from(names))
+
+
+@FUZZ
+@given(st.data())
+def test_any_changed_byte_is_found(pristine, tmp_path, data):
+    folder, _, _ = pristine
+    copy, file = _copy_and_a_file_of_it(folder, tmp_path, data)
     content = bytearray(file.read_bytes())
     position = data.draw(st.integers(0, len(content) - 1))
     bit = 1 << data.draw(st.integers(0, 7))
@@ -99,11 +103,7 @@ def test_any_changed_byte_is_found(pristine, tmp_path, data):
 @given(st.data())
 def test_any_truncation_is_found(pristine, tmp_path, data):
     folder, packed, _ = pristine
-    copy = tmp_path / "copy.gopt"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(folder, copy)
-    names = sorted(str(p.relative_to(copy)) for p in copy.rglob("*") if p.is_file())
-    file = copy / data.draw(st.sampled_from(names))
+    copy, file = _copy_and_a_file_of_it(folder, tmp_path, data)
     content = file.read_bytes()
     file.write_bytes(content[: data.draw(st.integers(0, len(content) - 2))])
     refused(copy)

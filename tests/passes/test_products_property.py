@@ -5,44 +5,30 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from graphopt.driver.opt import optimize_model, pipeline
+from tests.passes.random_graph import RandomGraph
 from tests.rules.proof import is_rounding, plain_runner
-
-Array = npt.NDArray[np.generic]
 
 KINDS = ("MatMul", "Gemm", "MatMulInteger")
 STEPS = ("bias", "same-scalar", "relu", "scaled", "unsqueeze", "own")
 ROWS, WIDTHS = 4, (1, 2, 3, 5)
 
 
-class Family:
+class Family(RandomGraph):
     """One value, several products of it, each with its chain of steps."""
 
     def __init__(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
+        super().__init__(seed)
         self.kind = KINDS[seed % len(KINDS)]
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
         self.outputs: list[str] = []
         self.count = int(self.rng.integers(2, 5))
         self.steps = [str(step) for step in self.rng.choice(STEPS, size=self.rng.integers(0, 4))]
         self.transposed = self.kind == "Gemm" and bool(self.rng.integers(2))
-
-    def node(self, op: str, inputs: list[str], **attributes: object) -> str:
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
-        return name
-
-    def constant(self, array: Array) -> str:
-        name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
 
     def floats(self, *shape: int) -> str:
         return self.constant(self.rng.standard_normal(shape).astype(np.float32))

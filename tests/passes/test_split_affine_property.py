@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from graphopt.driver.opt import optimize_model, pipeline
+from tests.passes.random_graph import RandomGraph
 from tests.rules.proof import is_rounding, plain_runner
-
-Array = npt.NDArray[np.generic]
 
 HOSTS = ("Conv", "grouped", "ConvTranspose", "Gemm", "MatMul", "MatMul+Add")
 PARTS = (1, 2, 3)
 CHANNELS = sum(PARTS)
 
 
-class Graph:
+class Graph(RandomGraph):
     """One linear operator, perhaps a few moves of its channels, a Split, and constants behind it."""
 
     def __init__(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
+        super().__init__(seed)
         self.host = HOSTS[seed % len(HOSTS)]
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def node(self, op: str, inputs: list[str], **attributes: object) -> str:
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
-        return name
-
-    def constant(self, array: Array) -> str:
-        name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
 
     def floats(self, *shape: int) -> str:
         return self.constant(self.rng.uniform(0.5, 2.0, shape).astype(np.float32))
