@@ -118,6 +118,8 @@ CompactInputs::CompactInputs(const Plan& plan, const gk_tensor* inputs, bool nee
     tensor.byte_offset = 0;
     tensor.data = start;
     if ((aligned && is_compact(dims, strides)) || start == nullptr || !needs_data(plan, i, need_data)) continue;
+    // Of another dtype or shape there may be less than a copy reads.
+    if (copies_.empty()) check_feeds(plan.data(), inputs);
     const auto bytes = static_cast<uint64_t>(bytes_of(tensor));
     plan.check_limit(bytes);
     const Block& copy = copies_.emplace_back(bytes, plan.allocator());

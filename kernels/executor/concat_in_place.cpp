@@ -7,25 +7,6 @@
 namespace graphopt {
 namespace {
 
-// Axes before the last as one: rows of contiguous elements, at one distance.
-bool is_rows(const Dims& dims, const Dims& strides) {
-  if (dims.rank == 0) return true;
-  if (dims[dims.rank - 1] > 1 && strides[dims.rank - 1] != 1) return false;
-  int64_t expected = -1;
-  for (int i = dims.rank - 2; i >= 0; --i) {
-    if (dims[i] == 1) continue;
-    if (expected >= 0 && strides[i] != expected) return false;
-    expected = strides[i] * dims[i];
-  }
-  return true;
-}
-
-bool accepts(uint32_t any, uint32_t rows, size_t index, const Ref& placed) {
-  if (placed.compact) return true;
-  if (index >= 32) return false;
-  return (any >> index & 1) != 0 || ((rows >> index & 1) != 0 && is_rows(placed.type.dims, placed.strides));
-}
-
 class Concatenation {
  public:
   // `instead`: the copies that stand for concats already, which are not in the schedule yet.
@@ -57,8 +38,7 @@ class Concatenation {
           if (!placed.compact && !is_same_view(ref, input)) return false;
           if (call.kind != CallKind::kKernel) return false;
           if (call.def == nullptr) return true; // a copy reads and writes anything
-          return is_output ? accepts(call.def->strided_outputs, call.def->row_strided_outputs, at, placed)
-                           : accepts(call.def->strided_inputs, call.def->row_strided_inputs, at, placed);
+          return is_output ? gives(*call.step, at, placed) : takes(*call.step, at, placed);
         })) {
       return false;
     }

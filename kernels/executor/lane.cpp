@@ -82,7 +82,9 @@ void BoundCalls::run(const RunRequest& request) {
   const auto clock = [] { return std::chrono::steady_clock::now(); };
   for (size_t at = 0; at < calls_.size();) {
     const Bound& bound = calls_[at];
-    if (request.cancel != nullptr && *request.cancel != 0) throw Failure(GK_CANCELLED, "the run was cancelled");
+    if (request.cancel != nullptr && __atomic_load_n(request.cancel, __ATOMIC_RELAXED) != 0) {
+      throw Failure(GK_CANCELLED, "the run was cancelled");
+    }
     if (bound.kernel == nullptr) {
       const bool jump = bound.always || *static_cast<const uint8_t*>(bound.call.inputs[0].data) == 0;
       at = jump ? static_cast<size_t>(bound.target) : at + 1;

@@ -123,8 +123,10 @@ struct OpDef {
   bool (*view)(ViewCall&) = nullptr;
   uint32_t strided_inputs = 0;  // bit i: the kernel takes input i with any strides
   uint32_t strided_outputs = 0; // bit i: the kernel writes output i with any strides
-  // The same for rows only: the last axis is contiguous, all before it are one axis with one distance of rows.
+  // The same for rows only: the last axis is contiguous, all before it are one axis with one distance of rows, at
+  // least their length.
   uint32_t row_strided_inputs = 0, row_strided_outputs = 0;
+  const char* rows_if = nullptr; // rows only where this attribute is not 0
   uint32_t in_place = 0;        // bit i: output 0 may lie in the memory of input i, if of the same dims and compact
   bool reads_types_only = false; // the results depend on the inputs' dtypes and shapes, never on their contents
 };

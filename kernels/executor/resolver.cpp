@@ -252,8 +252,8 @@ class Resolver {
     for (size_t i = 0; i < step.inputs.size(); ++i) {
       Ref& ref = call.inputs.emplace_back();
       if (step.inputs[i] < 0) continue;
-      const bool strided = i < 32 && (step.def->strided_inputs >> i & 1) != 0;
-      ref = strided ? value(step.inputs[i]).ref : compacted(step.inputs[i]);
+      ref = value(step.inputs[i]).ref;
+      if (!takes(step, i, ref)) ref = compacted(step.inputs[i]);
     }
     for (size_t i = 0; i < types.size(); ++i) {
       Ref& ref = call.outputs.emplace_back();

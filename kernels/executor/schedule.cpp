@@ -3,6 +3,43 @@
 #include "executor/failure.h"
 
 namespace graphopt {
+namespace {
+
+constexpr int64_t kMostOfARow = int64_t{1} << 30; // elements from row to row that kernels count with
+
+// Axes before the last as one: rows of contiguous elements, at one distance.
+bool is_rows(const Dims& dims, const Dims& strides) {
+  if (dims.rank == 0) return true;
+  const int64_t width = dims[dims.rank - 1];
+  if (width > 1 && strides[dims.rank - 1] != 1) return false;
+  int64_t step = 0, rows = 1;
+  for (int i = dims.rank - 2; i >= 0; --i) {
+    if (dims[i] == 1) continue;
+    if (step == 0) step = strides[i];
+    if (step < width || step >= kMostOfARow || strides[i] != step * rows) return false;
+    rows *= dims[i];
+  }
+  return true;
+}
+
+bool accepts(const Step& step, uint32_t any, uint32_t rows, size_t index, const Ref& ref) {
+  if (ref.compact) return true;
+  if (index >= 32) return false;
+  if ((any >> index & 1) != 0) return true;
+  if ((rows >> index & 1) == 0 || !is_rows(ref.type.dims, ref.strides)) return false;
+  const AttributeView attributes(step.attributes.data(), static_cast<int>(step.attributes.size()));
+  return step.def->rows_if == nullptr || attributes.integer(step.def->rows_if, 0) != 0;
+}
+
+}  // namespace
+
+bool takes(const Step& step, size_t input, const Ref& ref) {
+  return accepts(step, step.def->strided_inputs, step.def->row_strided_inputs, input, ref);
+}
+
+bool gives(const Step& step, size_t output, const Ref& ref) {
+  return accepts(step, step.def->strided_outputs, step.def->row_strided_outputs, output, ref);
+}
 
 Dims compact_strides(const Dims& dims) {
   Dims strides;

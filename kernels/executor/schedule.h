@@ -91,6 +91,10 @@ bool is_compact(const Dims& dims, const Dims& strides);
 // The whole of its storage, row-major.
 bool is_whole(const Ref& ref, const Schedule& schedule);
 
+// Whether the kernel of a step reads its input, or writes its output, of that number where it lies.
+bool takes(const Step& step, size_t input, const Ref& ref);
+bool gives(const Step& step, size_t output, const Ref& ref);
+
 // A gk_tensor over `data`; its shape and strides point into `ref`.
 gk_tensor tensor_of(const Ref& ref, const void* data);
 

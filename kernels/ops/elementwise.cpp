@@ -1,29 +1,15 @@
 // elementwise: a program over broadcast inputs; with `reduce`, its one result is reduced over axes.
 #include "cpu/lib/opcodes.h"
 #include "executor/op.h"
+#include "ops/onnx_dtype.h"
 #include "ops/reduced.h"
 
 namespace graphopt {
 namespace {
 
-// ONNX TensorProto.DataType.
 bool dtype_of(int64_t number, gk_dtype* dtype) {
-  switch (number) {
-    case 1: *dtype = {GK_FLOAT, 32, 1}; return true;
-    case 2: *dtype = {GK_UINT, 8, 1}; return true;
-    case 3: *dtype = {GK_INT, 8, 1}; return true;
-    case 4: *dtype = {GK_UINT, 16, 1}; return true;
-    case 5: *dtype = {GK_INT, 16, 1}; return true;
-    case 6: *dtype = {GK_INT, 32, 1}; return true;
-    case 7: *dtype = {GK_INT, 64, 1}; return true;
-    case 9: *dtype = {GK_BOOL, 8, 1}; return true;
-    case 10: *dtype = {GK_FLOAT, 16, 1}; return true;
-    case 11: *dtype = {GK_FLOAT, 64, 1}; return true;
-    case 12: *dtype = {GK_UINT, 32, 1}; return true;
-    case 13: *dtype = {GK_UINT, 64, 1}; return true;
-    case 16: *dtype = {GK_BFLOAT, 16, 1}; return true;
-    default: return false;
-  }
+  *dtype = onnx_dtype(number);
+  return dtype->bits != 0;
 }
 
 // The dtype a register has: its input's, or what the instruction that writes it gives. A constant that is a result

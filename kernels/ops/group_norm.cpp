@@ -23,6 +23,7 @@ bool shapes(ShapeCall& call) {
 }  // namespace
 
 extern const OpDef op_group_norm;
-const OpDef op_group_norm = {.name = "group_norm", .shapes = shapes};
+const OpDef op_group_norm = {
+    .name = "group_norm", .shapes = shapes, .row_strided_inputs = 1, .rows_if = "channels_last"};
 
 }  // namespace graphopt

@@ -43,6 +43,6 @@ bool shapes(ShapeCall& call) {
 }  // namespace
 
 extern const OpDef op_pool;
-const OpDef op_pool = {.name = "pool", .shapes = shapes};
+const OpDef op_pool = {.name = "pool", .shapes = shapes, .row_strided_inputs = 1};
 
 }  // namespace graphopt

@@ -28,8 +28,16 @@ Buffer Buffer::bytes(nb::handle object) {
 }
 
 bool Buffer::read_array(nb::handle object) {
+  PyBuffer_Release(&view_);
   if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_RECORDS_RO) == 0) return true;
   PyErr_Clear();
+  return false;
+}
+
+bool Buffer::steps_inside_elements() const {
+  for (int i = 0; i < view_.ndim && view_.itemsize > 0; ++i) {
+    if (view_.shape[i] > 1 && view_.strides[i] % view_.itemsize != 0) return true;
+  }
   return false;
 }
 
@@ -37,17 +45,15 @@ gk_tensor Buffer::tensor(int64_t* strides) const {
   static_assert(sizeof(Py_ssize_t) == sizeof(int64_t));
   gk_tensor tensor = {view_.buf, {GK_CPU, 0}, view_.ndim, dtype_of(view_.format, view_.itemsize),
                       reinterpret_cast<int64_t*>(view_.shape), nullptr, 0};
-  if (view_.ndim > GK_MAX_RANK) return tensor;
-  int64_t compact = view_.itemsize;
-  bool gaps = false, odd = false;
+  if (view_.ndim > GK_MAX_RANK || view_.itemsize == 0) return tensor;
+  uint64_t compact = static_cast<uint64_t>(view_.itemsize); // wraps where an empty array has large dims
+  bool gaps = false;
   for (int i = view_.ndim - 1; i >= 0; --i) {
-    if (view_.shape[i] > 1) gaps = gaps || view_.strides[i] != compact;
-    if (view_.shape[i] > 1) odd = odd || view_.strides[i] % view_.itemsize != 0;
+    if (view_.shape[i] > 1) gaps = gaps || static_cast<uint64_t>(view_.strides[i]) != compact;
     strides[i] = view_.strides[i] / view_.itemsize;
-    compact *= view_.shape[i];
+    compact *= static_cast<uint64_t>(view_.shape[i]);
   }
   if (gaps) tensor.strides = strides;
-  if (odd) tensor.dtype.lanes = 0;
   return tensor;
 }
 

@@ -23,6 +23,8 @@ class Buffer {
   bool read_array(nanobind::handle object);
 
   const Py_buffer& view() const { return view_; }
+  // Of what read_array found: elements do not lie at whole elements from each other, as in a column of records.
+  bool steps_inside_elements() const;
   // Of what read_array found. `strides` [GK_MAX_RANK] is written. lanes 0: not in native byte order, or no number.
   gk_tensor tensor(int64_t* strides) const;
 

@@ -187,6 +187,10 @@ class PythonPlan {
           throw nb::value_error(("input '" + name() + "' is no array of numbers").c_str());
         }
       }
+      if (found->buffers[i].steps_inside_elements()) {
+        const nb::object copy = nb::module_::import_("numpy").attr("ascontiguousarray")(array);
+        found->buffers[i].read_array(bfloat16 ? nb::object(copy.attr("view")("uint16")) : copy);
+      }
       gk_tensor& tensor = found->tensors[i] = found->buffers[i].tensor(&found->strides[i * GK_MAX_RANK]);
       if (bfloat16) tensor.dtype.code = GK_BFLOAT;
       if (tensor.dtype.lanes != 1) {

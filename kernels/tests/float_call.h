@@ -56,6 +56,21 @@ inline Tensor random(std::vector<int64_t> shape, uint32_t seed, float scale = 1.
   return tensor;
 }
 
+// The same numbers with `gap` NaNs behind each row, the last axis: part of a wider tensor.
+inline Tensor in_rows(const Tensor& from, int64_t gap) {
+  Tensor tensor = from;
+  const int64_t width = from.shape.back(), step = width + gap, rows = width == 0 ? 0 : count_of(from.shape) / width;
+  tensor.values.assign(static_cast<size_t>(rows * step) + 1, NAN);
+  for (int64_t i = 0; i < rows * width; ++i) {
+    tensor.values[static_cast<size_t>(i / width * step + i % width)] = from.values[static_cast<size_t>(i)];
+  }
+  tensor.strides.assign(from.shape.size(), 1);
+  for (size_t i = from.shape.size() - 1; i > 0; --i) {
+    tensor.strides[i - 1] = i + 1 == from.shape.size() ? step : tensor.strides[i] * from.shape[i];
+  }
+  return tensor;
+}
+
 template <class T>
 inline Tensor of_bytes(gk_dtype dtype, std::vector<int64_t> shape, const std::vector<T>& values) {
   Tensor tensor;

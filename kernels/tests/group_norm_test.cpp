@@ -97,6 +97,10 @@ void run(const Norm& norm, bool last) {
   if (!shift.absent) test.inputs.push_back(shift);
   floats::check_shapes(test, {y});
   floats::check(test, {y});
+  if (!last) return;
+  test.inputs[0] = floats::in_rows(x, 5);
+  test.name += " in rows";
+  floats::check(test, {y});
 }
 
 }  // namespace

@@ -63,17 +63,21 @@ class PlanBuilder {
     return {name, 4, payload};
   }
 
+  static Attribute text(const std::string& name, const std::string& value) {
+    return {name, 3, raw(static_cast<uint32_t>(value.size())) + value};
+  }
+
   static std::string step(const std::string& op, const std::vector<int32_t>& from, const std::vector<int32_t>& to,
                           const std::vector<Attribute>& attributes = {},
                           const std::vector<std::string>& programs = {}) {
     std::string bytes;
-    text(&bytes, "the " + op);
-    text(&bytes, op);
+    put_text(&bytes, "the " + op);
+    put_text(&bytes, op);
     numbers(&bytes, from);
     numbers(&bytes, to);
     put(&bytes, static_cast<uint32_t>(attributes.size()));
     for (const Attribute& attribute : attributes) {
-      text(&bytes, attribute.name);
+      put_text(&bytes, attribute.name);
       bytes += static_cast<char>(attribute.kind);
       bytes += attribute.payload;
     }
@@ -98,7 +102,7 @@ class PlanBuilder {
     std::string plan = "GOPTPLAN" + raw(version) + raw(arch) + raw(isa) + raw(uint32_t{0});
     plan += raw(static_cast<uint32_t>(value_count)) + values;
     plan += raw(static_cast<uint32_t>(symbols.size()));
-    for (const std::string& symbol : symbols) text(&plan, symbol);
+    for (const std::string& symbol : symbols) put_text(&plan, symbol);
     return plan + program(inputs, outputs, steps);
   }
 
@@ -115,7 +119,7 @@ class PlanBuilder {
   static void put(std::string* bytes, const T& number) {
     *bytes += raw(number);
   }
-  static void text(std::string* bytes, const std::string& text) {
+  static void put_text(std::string* bytes, const std::string& text) {
     put(bytes, static_cast<uint32_t>(text.size()));
     *bytes += text;
   }
@@ -124,7 +128,7 @@ class PlanBuilder {
     for (const int32_t number : numbers) put(bytes, number);
   }
   int32_t value(const std::string& name, gk_dtype dtype, char kind) {
-    text(&values, name);
+    put_text(&values, name);
     values += static_cast<char>(dtype.code);
     values += static_cast<char>(dtype.bits);
     values += kind;

@@ -16,6 +16,12 @@ void open_and_run(const std::string& bytes, const std::string& weights) {
   OpenPlan open(bytes, weights, options);
   CHECK((open.status == GK_OK) == (open.message.text[0] == '\0'));
   if (open.status != GK_OK) return;
+  for (int32_t i = 0; i < gk_plan_output_count(open.plan); ++i) {
+    gk_value_info info = {};
+    info.struct_size = sizeof info;
+    CHECK(gk_plan_output(open.plan, i, &info) == GK_OK && info.ndim <= GK_MAX_RANK);
+    for (int d = 0; d < info.ndim; ++d) CHECK(info.dims[d] >= -1 || gk_plan_symbol(open.plan, info.dims[d]) != nullptr);
+  }
   std::vector<std::vector<int64_t>> dims;
   std::vector<std::vector<char>> data;
   std::vector<gk_tensor> inputs;
@@ -51,7 +57,7 @@ std::string seed(std::string* weights) {
   const int32_t shape = plan.intermediate("shape", kI64), joined = plan.intermediate("joined");
   const int32_t turned = plan.intermediate("turned"), to = plan.intermediate("to", kI64);
   const int32_t yes = plan.intermediate("yes"), no = plan.intermediate("no"), chosen = plan.intermediate("chosen");
-  const int32_t flat = plan.intermediate("flat"), part = plan.intermediate("part");
+  const int32_t flat = plan.intermediate("flat"), part = plan.declared("part", kF32, {-1, -2, 4});
   plan.add(Plan::step("concat", {x, w}, {joined}, {Plan::integer("axis", 0)}));
   plan.add(Plan::step("transpose", {joined}, {turned}, {Plan::integers("perm", {1, 0})}));
   plan.add(Plan::step("shape", {turned}, {shape}, {Plan::integer("start", 1)}));

@@ -215,6 +215,25 @@ void a_concatenation_that_has_to_copy() {
   CHECK((open.output<float>(1) == in.data));
 }
 
+// Parts of a wider tensor go into kernels that read rows at a distance, and are copied for the others.
+void rows_of_a_wider_tensor() {
+  Plan plan;
+  const int32_t x = plan.input("x", kF32, {1, 2, 2, 6}), scale = plan.constant<float>("one", kF32, {2}, {1, 1});
+  const int32_t bias = plan.constant<float>("zero", kF32, {2}, {0, 0});
+  const int32_t a = plan.intermediate("a"), b = plan.intermediate("b"), c = plan.intermediate("c");
+  const int32_t pooled = plan.intermediate("pooled"), last = plan.intermediate("last"), plain = plan.intermediate("plain");
+  plan.add(Plan::step("split", {x}, {a, b, c}, {Plan::integer("axis", 3)}));
+  plan.add(Plan::step("pool", {a}, {pooled}, {Plan::text("kind", "max"), Plan::integers("kernel_shape", {2, 2})}));
+  plan.add(Plan::step("group_norm", {b, scale, bias}, {last}, {Plan::integer("channels_last", 1)}));
+  plan.add(Plan::step("group_norm", {c, scale, bias}, {plain}));
+  OpenPlan open(plan.bytes({pooled, last, plain}));
+  Tensor<float> in = {{1, 2, 2, 6}, iota(24)};
+  CHECK_WITH(ops_of(open, {in.raw(kF32)}) == "pool group_norm copy group_norm", ops_of(open, {in.raw(kF32)}));
+  CHECK((open.output<float>(0) == std::vector<float>{18, 19}));
+  const std::vector<float> normed = open.output<float>(1); // 2, 8, 14, 20 in channel 0
+  CHECK(normed[0] == -normed[6] && normed[2] == -normed[4] && normed[0] < -1.34f && normed[0] > -1.35f);
+}
+
 void a_cancelled_run_says_so() {
   Plan plan;
   const int32_t x = plan.input("x", kF32, {2}), y = plan.intermediate("y");
@@ -298,6 +317,7 @@ void test_plan() {
   branches();
   concatenations_in_place();
   a_concatenation_that_has_to_copy();
+  rows_of_a_wider_tensor();
   a_cancelled_run_says_so();
   memory_has_a_limit();
   runs_at_the_same_time();

@@ -95,6 +95,9 @@ void run(const Pool& pool, std::vector<int64_t> begin = {}, std::vector<int64_t>
   floats::Case test = {"pool", {x}, attributes.all, 0, std::string(pool.kind) + spatial::text_of(pool.x) + spatial::text_of(pool.kernel) + spatial::text_of(pool.pads)};
   floats::check_shapes(test, {expected});
   floats::check(test, {expected});
+  test.inputs[0] = floats::in_rows(x, 5);
+  test.name += " in rows";
+  floats::check(test, {expected});
 }
 
 }  // namespace

@@ -9,7 +9,8 @@ ANY = -1
 
 
 def text(value: str) -> bytes:
-    return struct.pack("<I", len(value)) + value.encode()
+    data = value.encode()
+    return struct.pack("<I", len(data)) + data
 
 
 def numbers(code: str, values: list[int]) -> bytes:

@@ -92,6 +92,49 @@ def test_wrong_feeds_are_value_errors() -> None:
             plan.run(feeds)  # type: ignore[arg-type]
 
 
+def test_arrays_of_other_kinds_are_value_errors() -> None:
+    plan = _kernels.Plan(doubling())
+    refused = [
+        (np.zeros((1,) * 9, np.float32), "input 'x' has 9 dims; at most 8 are possible"),
+        (np.zeros(3, np.complex64), "no array of numbers"),
+        (np.zeros(3, object), "no array of numbers"),
+        (np.zeros(3, [("a", np.float32)]), "no array of numbers"),
+        (np.zeros(3, np.dtype([])), "no array of numbers"),  # elements of no bytes
+        (np.zeros(3, "datetime64[s]"), "no array of numbers"),
+        (np.zeros(3, np.longdouble), "no array of numbers"),
+        (np.float32(1), r"input 'x' is float32\[\], not float32\[N\]"),
+        (memoryview(b"abc"), r"input 'x' is uint8\[3\]"),
+        (None, "no array of numbers"),
+    ]
+    for array, message in refused:
+        with pytest.raises(ValueError, match=message):
+            plan.run({"x": array})  # type: ignore[dict-item]
+    packed = np.zeros(3, [("a", np.uint8), ("b", np.float32)])
+    packed["b"] = [1, 2, 3]  # one byte off, and a stride of five
+    np.testing.assert_array_equal(plan.run({"x": packed["b"]})["y"], [1, 2, 3, 1, 2, 3])
+
+
+def test_outputs_go_back_in() -> None:
+    plan = _kernels.Plan(doubling())
+    x = np.ones(1, np.float32)
+    for _ in range(6):
+        x = plan.run({"x": x})["y"]
+        x = plan.run({"x": x[: len(x) // 2 + 1][::-1]})["y"]  # part of memory that the plan made
+    assert (x == 1).all()
+
+
+def test_names_are_utf8() -> None:
+    plan = PlanFile()
+    named = plan.write([plan.input("ünï☃𝄞", "float32", [1])])
+    assert _kernels.Plan(named).inputs[0][0] == "ünï☃𝄞"
+    for wrong in (b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xc0\xaf", b"\xe2\x98"):
+        name = "q" * len(wrong)
+        plan = PlanFile()
+        data = plan.write([plan.input(name, "float32", [1])])
+        with pytest.raises(ValueError, match="a name is not UTF-8"):
+            _kernels.Plan(data.replace(name.encode(), wrong))
+
+
 def test_wrong_plans_are_errors() -> None:
     data = doubling()
     for end in range(len(data)):

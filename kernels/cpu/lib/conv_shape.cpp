@@ -1,5 +1,7 @@
 #include "cpu/lib/conv_shape.h"
 
+#include "cpu/lib/row_step.h"
+
 namespace graphopt {
 namespace GK_LEVEL {
 namespace {
@@ -19,24 +21,6 @@ bool is_sound(const gk_tensor& tensor) {
     if (tensor.shape[i] > 0 && __builtin_mul_overflow(bytes, tensor.shape[i], &bytes)) return false;
   }
   return bytes <= kMostBytes;
-}
-
-// Floats between neighbouring rows of the last axis where all axes before it are one axis of such rows; else 0.
-int64_t row_step(const gk_tensor& tensor) {
-  const int last = tensor.ndim - 1;
-  const int64_t width = tensor.shape[last];
-  if (tensor.strides == nullptr) return width;
-  if (width > 1 && tensor.strides[last] != 1) return 0;
-  int64_t step = 0, rows = 1;
-  for (int i = last - 1; i >= 0; --i) {
-    if (tensor.shape[i] == 0) return width;
-    if (tensor.shape[i] == 1) continue;
-    if (step == 0) step = tensor.strides[i];
-    if (tensor.strides[i] != step * rows) return 0;
-    rows *= tensor.shape[i];
-  }
-  if (step == 0) return width;
-  return step >= width && step < kMostOfADim ? step : 0;
 }
 
 // One value per spatial axis into the last `count` of three; leading axes get `leading`.

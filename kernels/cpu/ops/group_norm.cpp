@@ -1,9 +1,9 @@
-// Group normalisation; instance normalisation is groups of one channel. float32, compact, statistics over a group's
+// Group normalisation; instance normalisation is groups of one channel. float32, statistics over a group's
 // channels and all positions of one image:
 //
 //   y = epilogue((x − mean) · scale[c] / sqrt(variance + epsilon) + bias[c])
 //
-// X [N, C, spatial…]: a task is one group, three passes over contiguous memory. X [N, spatial…, C]: blocks of pixels that
+// X [N, C, spatial…], compact: a task is one group, three passes over contiguous memory. X [N, spatial…, C], pixels at any distance: blocks of pixels that
 // stay in the first cache give mean and squared deviations of every channel, blocks and channels are merged by
 // Chan's formula, a second region writes Y. Either way the squares are of deviations from a mean nearby, so a large mean costs no
 // digits, and the order of sums is the same for any number of threads. Bytes moved: X twice (three times where a
@@ -13,6 +13,7 @@
 #include "cpu/call.h"
 #include "cpu/lib/group_norm_fold.h"
 #include "cpu/lib/lanes.h"
+#include "cpu/lib/row_step.h"
 #include "cpu/lib/tensor_check.h"
 #include "cpu/lib/vmath.h"
 
@@ -28,6 +29,7 @@ constexpr int64_t kRunFloats = 4 * 1024;    // floats summed in single precision
 
 struct State {
   int64_t batch, channels, groups, area, block, blocks;  // block: pixels
+  int64_t x_step;                                        // floats from pixel to pixel, channels last
   int32_t channels_last;
   float epsilon;
   Folded folded;
@@ -48,11 +50,13 @@ int prepare(const gk_call* call, State* s, gk_prepared* prepared) {
   }
   const gk_tensor &x = call->inputs[0], &y = call->outputs[0];
   if (!is_f32(x) || !is_f32(y)) return GK_UNSUPPORTED;
-  if (!is_sound(x) || !is_sound(y) || x.ndim < 2 || y.ndim != x.ndim) return GK_INVALID_ARGUMENT;
+  if (!has_sound_dims(x) || !is_sound(y) || x.ndim < 2 || y.ndim != x.ndim) return GK_INVALID_ARGUMENT;
   for (int i = 0; i < x.ndim; ++i) {
     if (x.shape[i] != y.shape[i]) return GK_INVALID_ARGUMENT;
   }
   s->channels_last = int_attribute(call, "channels_last", 0) != 0;
+  s->x_step = row_step(x);
+  if (s->channels_last != 0 ? s->x_step == 0 && x.shape[x.ndim - 1] > 0 : !is_compact(x)) return GK_UNSUPPORTED;
   s->batch = x.shape[0];
   s->channels = x.shape[s->channels_last != 0 ? x.ndim - 1 : 1];
   s->groups = int_attribute(call, "num_groups", s->channels);
@@ -248,19 +252,19 @@ void run_block_stats(void* context, int64_t begin, int64_t end, int32_t) {
   const int64_t step = stats_step(s);
   for (int64_t task = begin; task < end; ++task) {
     const int64_t n = task / s.blocks, first = task % s.blocks * s.block, pixels = least(s.block, s.area - first);
-    const float* x = run.x + (n * s.area + first) * s.channels;
+    const float* x = run.x + (n * s.area + first) * s.x_step;
     float* means = run.stats + task * 2 * step;
     for (int64_t c = 0; c < s.channels;) {
       const int64_t left = s.channels - c, vectors = divide_up(left, kLanes);
       float *to = means + c, *squares = means + step + c;
       if (vectors >= 4) {
-        block_stats<4>(x + c, pixels, s.channels, left - 3 * kLanes, to, squares);
+        block_stats<4>(x + c, pixels, s.x_step, left - 3 * kLanes, to, squares);
         c += 4 * kLanes;
       } else if (vectors >= 2) {
-        block_stats<2>(x + c, pixels, s.channels, left - kLanes, to, squares);
+        block_stats<2>(x + c, pixels, s.x_step, left - kLanes, to, squares);
         c += 2 * kLanes;
       } else {
-        block_stats<1>(x + c, pixels, s.channels, left, to, squares);
+        block_stats<1>(x + c, pixels, s.x_step, left, to, squares);
         c += kLanes;
       }
     }
@@ -312,8 +316,8 @@ void merge_blocks(const Run& run) {
 
 // V vectors of channels of a block; the last vector has `left` lanes.
 template <int V, Activation activation>
-void normalise(const float* x, int64_t pixels, int64_t step, int64_t left, const float* means, int64_t row,
-               const Epilogue& epilogue, float* y) {
+void normalise(const float* x, int64_t x_step, int64_t pixels, int64_t y_step, int64_t left, const float* means,
+               int64_t row, const Epilogue& epilogue, float* y) {
   VecF32 mean[V], factor[V], bias[V];
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) {
@@ -321,7 +325,7 @@ void normalise(const float* x, int64_t pixels, int64_t step, int64_t left, const
     factor[v] = load_lanes(means + row + v * kLanes);
     bias[v] = load_lanes(means + 2 * row + v * kLanes);
   }
-  for (int64_t p = 0; p < pixels; ++p, x += step, y += step) {
+  for (int64_t p = 0; p < pixels; ++p, x += x_step, y += y_step) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       if (v + 1 < V || left >= kLanes) {
@@ -342,24 +346,24 @@ void run_blocks(void* context, int64_t begin, int64_t end, int32_t) {
   const int64_t step = stats_step(s);
   for (int64_t task = begin; task < end; ++task) {
     const int64_t n = task / s.blocks, first = task % s.blocks * s.block, pixels = least(s.block, s.area - first);
-    const int64_t offset = (n * s.area + first) * s.channels;
+    const int64_t pixel = n * s.area + first;
     const float* means = run.channels + n * 3 * step;
     for (int64_t c = 0; c < s.channels;) {
       const int64_t left = s.channels - c, vectors = divide_up(left, kLanes);
-      const float* x = run.x + offset + c;
-      float* y = run.y + offset + c;
+      const float* x = run.x + pixel * s.x_step + c;
+      float* y = run.y + pixel * s.channels + c;
       if (vectors >= 4) {
-        normalise<4, activation>(x, pixels, s.channels, left - 3 * kLanes, means + c, step, s.epilogue, y);
+        normalise<4, activation>(x, s.x_step, pixels, s.channels, left - 3 * kLanes, means + c, step, s.epilogue, y);
         c += 4 * kLanes;
       } else if (vectors >= 2) {
-        normalise<2, activation>(x, pixels, s.channels, left - kLanes, means + c, step, s.epilogue, y);
+        normalise<2, activation>(x, s.x_step, pixels, s.channels, left - kLanes, means + c, step, s.epilogue, y);
         c += 2 * kLanes;
       } else {
-        normalise<1, activation>(x, pixels, s.channels, left, means + c, step, s.epilogue, y);
+        normalise<1, activation>(x, s.x_step, pixels, s.channels, left, means + c, step, s.epilogue, y);
         c += kLanes;
       }
     }
-    apply_rows(run, run.y + offset, n, first, pixels, s.channels);
+    apply_rows(run, run.y + pixel * s.channels, n, first, pixels, s.channels);
   }
 }
 

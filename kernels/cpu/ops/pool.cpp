@@ -1,4 +1,4 @@
-// Pooling over [N, spatial…, C] float32, compact; 1 to 3 spatial axes.
+// Pooling over [N, spatial…, C] float32, the pixels of X at any distance, Y compact; 1 to 3 spatial axes.
 //
 //   max:      y[o, c] = max over the window's elements inside X          (NaN if there is one)
 //   average:  y[o, c] = Σ x / count; count_include_pad counts padding, but nothing beyond it
@@ -11,6 +11,7 @@
 
 #include "cpu/call.h"
 #include "cpu/lib/lanes.h"
+#include "cpu/lib/row_step.h"
 #include "cpu/lib/tensor_check.h"
 #include "cpu/lib/vmath.h"
 
@@ -28,7 +29,7 @@ enum Kind : int32_t { kMax, kAverage, kLp };
 struct State {
   Kind kind;
   int32_t p, count_include_pad, by_row;
-  int64_t batch, channels, segment;
+  int64_t batch, channels, segment, x_step; // x_step: floats from pixel to pixel of X
   int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3], pad_end[3];
 };
 
@@ -37,7 +38,9 @@ int prepare(const gk_call* call, State* state, gk_prepared*) {
   const gk_tensor &x = call->inputs[0], &y = call->outputs[0];
   if (!is_f32(x) || !is_f32(y)) return GK_UNSUPPORTED;
   const int spatial = x.ndim - 2;
-  if (spatial < 1 || spatial > 3 || y.ndim != x.ndim || !is_sound(x) || !is_sound(y)) return GK_INVALID_ARGUMENT;
+  if (spatial < 1 || spatial > 3 || y.ndim != x.ndim || !has_sound_dims(x) || !is_sound(y)) return GK_INVALID_ARGUMENT;
+  state->x_step = row_step(x);
+  if (state->x_step == 0 && x.shape[spatial + 1] > 0) return GK_UNSUPPORTED;
   const char* kind = string_attribute(call, "kind", "");
   if (same_text(kind, "max")) {
     state->kind = kMax;
@@ -195,7 +198,7 @@ template <Kind kind>
 void pool_pixel(const Run& run, int64_t n, const int64_t* o, int64_t c0, int64_t channels) {
   const State& s = *run.state;
   const Range d = range_of(s, 0, o[0]), h = range_of(s, 1, o[1]), w = range_of(s, 2, o[2]);
-  const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.channels + c0;
+  const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.x_step + c0;
   float* y = run.y + (((n * s.out[0] + o[0]) * s.out[1] + o[1]) * s.out[2] + o[2]) * s.channels + c0;
   const float* elements[kPointers];
   Merge m = {elements, 0, s.p, true, false, share_of(s, d, h, w), y};
@@ -204,9 +207,9 @@ void pool_pixel(const Run& run, int64_t n, const int64_t* o, int64_t c0, int64_t
     for (int64_t j = h.first; j < h.last; ++j) {
       const int64_t id = o[0] * s.stride[0] - s.pad[0] + i * s.dilation[0];
       const int64_t ih = o[1] * s.stride[1] - s.pad[1] + j * s.dilation[1];
-      const float* row = image + (id * s.in[1] + ih) * s.in[2] * s.channels;
+      const float* row = image + (id * s.in[1] + ih) * s.in[2] * s.x_step;
       for (int64_t k = w.first; k < w.last; ++k, --left) {
-        elements[m.count++] = row + (o[2] * s.stride[2] - s.pad[2] + k * s.dilation[2]) * s.channels;
+        elements[m.count++] = row + (o[2] * s.stride[2] - s.pad[2] + k * s.dilation[2]) * s.x_step;
         if (m.count < kPointers || left == 1) continue;
         merge_rows<kind, true>(m, channels);
         m.count = 0;
@@ -266,15 +269,19 @@ void pool_separately(const Run& run, const float* const* rows, int64_t row_count
   const int64_t reach = (s.kernel[2] - 1) * s.dilation[2] + 1, most = (kSpanFloats / s.channels - reach) / s.stride[2] + 1;
   for (int64_t ow = begin; ow < end; ow += most) {
     const int64_t count = end - ow < most ? end - ow : most;
-    const int64_t from = (ow * s.stride[2] - s.pad[2]) * s.channels, span = ((count - 1) * s.stride[2] + reach) * s.channels;
+    const int64_t from = (ow * s.stride[2] - s.pad[2]) * s.x_step, pixels = (count - 1) * s.stride[2] + reach;
+    const int64_t parts = s.x_step == s.channels ? 1 : pixels; // without gaps all pixels are one row
     const float* elements[kPointers];
-    Merge m = {elements, 0, s.p, true, false, 1.0f, sums};
-    for (int64_t r = 0; r < row_count; ++r) {
-      elements[m.count++] = rows[r] + from;
-      if (m.count < kPointers && r + 1 < row_count) continue;
-      merge_rows<kind, true>(m, span);
-      m.count = 0;
-      m.begin = false;
+    Merge m;
+    for (int64_t part = 0; part < parts; ++part) {
+      m = {elements, 0, s.p, true, false, 1.0f, sums + part * s.channels};
+      for (int64_t r = 0; r < row_count; ++r) {
+        elements[m.count++] = rows[r] + from + part * s.x_step;
+        if (m.count < kPointers && r + 1 < row_count) continue;
+        merge_rows<kind, true>(m, pixels / parts * s.channels);
+        m.count = 0;
+        m.begin = false;
+      }
     }
     if (s.channels < kLanes) {
       merge_columns<kind>(s, sums, count, s.kernel[2], scale, y + ow * s.channels);
@@ -311,14 +318,14 @@ void run_rows(void* context, int64_t first, int64_t last, int32_t) {
     for (o[2] = outer; o[2] < s.out[2]; ++o[2]) pool_pixel<kind>(run, n, o, 0, s.channels);
     if (inner == outer) continue;
     const Range d = range_of(s, 0, o[0]), h = range_of(s, 1, o[1]), w = range_of(s, 2, inner);
-    const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.channels;
+    const float* image = run.x + n * s.in[0] * s.in[1] * s.in[2] * s.x_step;
     const float* rows[kPointers];
     int64_t row_count = 0;
     for (int64_t i = d.first; i < d.last; ++i) {
       for (int64_t j = h.first; j < h.last; ++j) {
         const int64_t id = o[0] * s.stride[0] - s.pad[0] + i * s.dilation[0];
         const int64_t ih = o[1] * s.stride[1] - s.pad[1] + j * s.dilation[1];
-        rows[row_count++] = image + (id * s.in[1] + ih) * s.in[2] * s.channels;
+        rows[row_count++] = image + (id * s.in[1] + ih) * s.in[2] * s.x_step;
       }
     }
     float* y = run.y + task * s.out[2] * s.channels;
@@ -331,17 +338,17 @@ void run_rows(void* context, int64_t first, int64_t last, int32_t) {
     const float *elements[kFewTaps], *moved[kFewTaps];
     for (int64_t r = 0; r < row_count; ++r) {
       for (int64_t k = 0; k < s.kernel[2]; ++k) {
-        elements[r * s.kernel[2] + k] = rows[r] + (inner * s.stride[2] - s.pad[2] + k * s.dilation[2]) * s.channels;
+        elements[r * s.kernel[2] + k] = rows[r] + (inner * s.stride[2] - s.pad[2] + k * s.dilation[2]) * s.x_step;
       }
     }
     Merge m = {elements, static_cast<int>(taps), s.p, true, true, scale, y + inner * s.channels};
-    if (s.stride[2] == 1) {  // neighbouring pixels read neighbouring windows: all channels of all pixels are one row
+    if (s.stride[2] == 1 && s.x_step == s.channels) {  // neighbouring pixels read neighbouring windows: all channels of all pixels are one row
       merge_rows<kind, true>(m, (outer - inner) * s.channels);
       continue;
     }
     m.x = moved;
     for (int64_t ow = inner; ow < outer; ++ow, m.y += s.channels) {
-      for (int64_t t = 0; t < taps; ++t) moved[t] = elements[t] + (ow - inner) * s.stride[2] * s.channels;
+      for (int64_t t = 0; t < taps; ++t) moved[t] = elements[t] + (ow - inner) * s.stride[2] * s.x_step;
       merge_rows<kind, true>(m, s.channels);
     }
   }
