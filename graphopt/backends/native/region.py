@@ -8,6 +8,7 @@ from graphopt.backends.native.fuse.elementwise import fuse_elementwise
 from graphopt.backends.native.fuse.epilogue import fuse_epilogues
 from graphopt.backends.native.fuse.reduction import fuse_reductions
 from graphopt.backends.native.fuse.scalars import inline_scalars
+from graphopt.backends.native.fuse.taps import drop_padding_taps
 from graphopt.backends.native.fuse.transposes import merge_transposes
 from graphopt.backends.native.fuse.unused import drop_unused
 from graphopt.backends.native.fuse.views import hoist_elementwise
@@ -29,6 +30,8 @@ def compile_region(region: ir.Model) -> Program:
         NodeRefused: a node cannot be lowered.
     """
     program = lower_graph(typed(region).graph, Context())
+    drop_unused(program)
+    drop_padding_taps(program)
     assign_layouts(program)
     merge_transposes(program)
     drop_unused(program)
