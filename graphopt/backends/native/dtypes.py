@@ -26,7 +26,6 @@ COMPUTING: dict[str, frozenset[ir.DataType]] = dict.fromkeys(
         "layer_norm",
         "group_norm",
         "lrn",
-        "rotary_embedding",
         "softmax",
     ),
     _FLOAT,
@@ -39,6 +38,7 @@ _FIRST_ONLY: dict[str, frozenset[ir.DataType]] = {
     "gru": _FLOAT,
     "rnn": _FLOAT,
     "resize": _FLOAT,
+    "rotary_embedding": _FLOAT,
 }
 """Operators whose first input decides; others are masks, lengths, sizes."""
 

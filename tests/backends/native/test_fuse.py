@@ -173,3 +173,21 @@ def test_a_step_remembers_the_nodes_it_computes() -> None:
              a = MatMul (x, w)  b = Sigmoid (a)  c = Mul (a, b)  y = Relu (c) }"""
     )
     assert plan.fused() == {"MatMul_0": ["Relu_3", "Mul_2", "Sigmoid_1"]}
+
+
+def test_a_bias_added_to_a_product_is_not_scaled_by_its_beta() -> None:
+    plan = plan_of(
+        """scaled (float[2,3] x, float[3,2] w) => (float[2,2] y) {
+             a = Gemm <alpha = 0.5, beta = 2.0> (x, w)
+             row = Constant <value_floats = [1.0, 2.0]> ()  y = Add (a, row) }"""
+    )
+    step = only(plan, "matmul")
+    assert len(step.inputs) == 3
+    assert step.attributes == {"alpha": 0.5}
+
+
+def test_what_nobody_reads_needs_no_layout() -> None:
+    plan = plan_of(
+        "dead (float[1,2,3,3] x) => (float[1,2,3,3] y) { a = Concat <axis = 1> (x, x)  y = Neg (x) }"
+    )
+    assert ops(plan) == {"elementwise": 1}

@@ -93,6 +93,7 @@ def _absorb_bias(step: Step) -> None:
     if row is None or other is None or sum(other in part.arguments for part in parts) != 1:
         return
     step.inputs.append(row)
+    step.attributes.pop("beta", None)  # of a bias it did not have
     step.epilogue = None if step.epilogue is readers[0] else _without(step.epilogue, readers[0])
 
 
