@@ -52,7 +52,7 @@ void finds(int32_t isa, Array x, int64_t axis) {
 
 void test_arg_reduce() {
   for (const int32_t isa : supported_levels()) {
-    for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{{1}, {7}, {300}, {3, 50}, {4, 5, 6}, {2, 70, 33}, {40, 1}, {0, 3}}) {
+    for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{{1}, {7}, {300}, {3, 50}, {4, 5, 6}, {2, 70, 33}, {40, 1}, {0, 3}, {3, 300}, {21, 5, 67}, {2, 3, 130}}) {
       for (int64_t axis = -1; axis < static_cast<int64_t>(shape.size()); ++axis) {
         if (count_of(shape) == 0 && axis == 0) continue;
         Array x = random_f32(shape, -3, 3, 9);
@@ -72,6 +72,11 @@ void test_arg_reduce() {
     Array transposed = random_f32({9, 40}, -1, 1, 4);
     transposed.strides = {1, 9};
     finds<float>(isa, transposed, 0);
+    Array rows = random_f32({35, 50}, -1, 1, 4);
+    rows.shape = {35, 17};  // rows with gaps between them
+    rows.strides = {50, 1};
+    finds<float>(isa, rows, 0);
+    finds<float>(isa, rows, 1);
     finds<float>(isa, transposed, 1);
     Array empty = random_f32({0, 3}, 0, 1, 1), y = array(kI64, {1, 3}, std::vector<int64_t>(3)), wrong = array(kI64, {2, 3}, std::vector<int64_t>(6));
     CHECK(run(isa, empty, 0, true, false, y, nullptr) == GK_INVALID_ARGUMENT);

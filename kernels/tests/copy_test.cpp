@@ -97,7 +97,8 @@ void transposes() {
   for (const int element : {1, 2, 4, 8, 16}) {
     for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 5}, {2, 3}, {3, 70}, {70, 3}, {4, 4}, {5, 9},
                                         {15, 17}, {16, 16}, {33, 31}, {67, 130}, {7, 64},
-                                        {3, 1041}, {1041, 3}, {2, 1033}, {1033, 2}, {6, 1030}, {1030, 7}}) {
+                                        {3, 1041}, {1041, 3}, {2, 1033}, {1033, 2}, {6, 1030}, {1030, 7},
+                                        {1024, 67}, {512, 130}}) {
       to_compact(permuted(row_major({rows, columns}), {1, 0}), rows * columns, element, "transpose");
     }
     for (const int64_t few : {2, 3, 5}) {

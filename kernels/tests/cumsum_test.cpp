@@ -48,7 +48,7 @@ void sums(int32_t isa, gk_dtype dtype, const std::vector<int64_t>& shape, const 
 
 void test_cumsum() {
   for (const int32_t isa : supported_levels()) {
-    for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{{1}, {50}, {3, 17}, {2, 5, 300}, {0}, {3, 0}}) {
+    for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{{1}, {50}, {3, 17}, {2, 5, 300}, {0}, {3, 0}, {21, 13}}) {
       const auto total = static_cast<size_t>(count_of(shape));
       std::vector<float> floats(total);
       std::vector<int64_t> integers(total);

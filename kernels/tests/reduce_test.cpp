@@ -93,7 +93,8 @@ void reduces(int32_t isa, Array x, uint32_t mask) {
 
 void test_shapes(int32_t isa) {
   const std::vector<std::vector<int64_t>> shapes = {{1}, {17}, {5000}, {3, 5}, {70, 129}, {2, 3, 4}, {4, 65, 33}, {3, 1, 7}, {2, 3, 4, 5},
-                                                    {2, 600, 3}, {0}, {3, 0, 2}, {130, 2}};
+                                                    {2, 600, 3}, {0}, {3, 0, 2}, {130, 2}, {70, 4}, {37, 8}, {35, 16},
+                                                    {67, 3}, {33, 37}, {18, 16, 2}, {20, 300}, {5, 4, 21, 9}};
   for (const auto& shape : shapes) {
     for (uint32_t mask = 0; mask < 1u << shape.size(); ++mask) reduces(isa, random_f32(shape, 0.5f, 1.25f, 3), mask);
   }
@@ -138,6 +139,60 @@ void test_dtypes(int32_t isa) {
   gives<uint16_t>(isa, "max", kBf16, {0x3f80, 0xc000}, 0x3f80);
 }
 
+// Wide types over rows, columns and planes, past the ends of chunks and chains.
+template <class T>
+void widened(int32_t isa, gk_dtype dtype, const std::vector<int64_t>& shape) {
+  std::vector<T> values(static_cast<size_t>(count_of(shape)));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>(i * 37 % 23) - static_cast<T>(dtype.code == GK_UINT ? 0 : 9);
+  Array x = array(dtype, shape, values);
+  for (uint32_t mask = 1; mask < 1u << shape.size(); ++mask) {
+    std::vector<int64_t> axes, kept = shape;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      if ((mask >> d & 1) == 0) continue;
+      kept[d] = 1;
+      axes.push_back(static_cast<int64_t>(d));
+    }
+    Array y = array(dtype, kept, std::vector<T>(static_cast<size_t>(count_of(kept))));
+    std::vector<T> sums(static_cast<size_t>(count_of(kept))), most = sums, least = sums, squares = sums;
+    std::vector<bool> seen(sums.size());
+    for (int64_t flat = 0; flat < count_of(shape); ++flat) {
+      const auto at = static_cast<size_t>(offset_in(y, shape, flat));
+      const T v = values[static_cast<size_t>(flat)];
+      sums[at] = static_cast<T>(sums[at] + v);
+      squares[at] = static_cast<T>(squares[at] + v * v);
+      most[at] = seen[at] ? std::max(most[at], v) : v;
+      least[at] = seen[at] ? std::min(least[at], v) : v;
+      seen[at] = true;
+    }
+    const std::pair<const char*, const std::vector<T>*> cases[] = {{"sum", &sums}, {"max", &most}, {"min", &least}, {"sum_square", &squares}};
+    for (const auto& [kind, want] : cases) {
+      ReversedPool pool;
+      const std::string what = label(isa, std::string(kind) + " of " + std::to_string(dtype.bits) + " bits, mask " + std::to_string(mask));
+      CHECK_WITH(run(isa, kind, x, axes, y) == GK_OK && values_of<T>(y) == *want, what);
+      CHECK_WITH(run(isa, kind, x, axes, y, &pool.raw) == GK_OK && values_of<T>(y) == *want, what + " pool");
+    }
+  }
+}
+
+void test_widened(int32_t isa) {
+  for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{{3, 700}, {70, 31}, {5, 40, 7}, {2, 3, 300}}) {
+    widened<int64_t>(isa, kI64, shape);
+    widened<int32_t>(isa, kI32, shape);
+    widened<uint8_t>(isa, kU8, shape);
+    widened<uint64_t>(isa, kU64, shape);
+    widened<double>(isa, kF64, shape);  // small integers: exact
+  }
+  std::vector<double> doubles(100, 1.0);
+  doubles[70] = NAN;
+  Array x = array(kF64, {2, 50}, doubles), y = array(kF64, {2}, std::vector<double>(2));
+  for (const char* kind : {"sum", "max", "min"}) {
+    CHECK(run(isa, kind, x, {1}, y) == GK_OK);
+    const auto out = values_of<double>(y);
+    CHECK_WITH(out[0] == (kind[0] == 's' ? 50.0 : 1.0) && out[1] != out[1], label(isa, kind));
+  }
+  gives<int64_t>(isa, "log_sum_exp", kI64, std::vector<int64_t>(40, 3), 6);  // 3 + ln 40
+}
+
 void test_refusals(int32_t isa) {
   Array x = random_f32({3, 4}, 0, 1, 1), row = random_f32({4}, 0, 1, 1), axes = array(kI64, {1}, std::vector<int64_t>{0});
   Array wrong = array(kI64, {1}, std::vector<int64_t>{2}), whole = array(kI64, {4}, std::vector<int64_t>(4));
@@ -155,6 +210,7 @@ void test_reduce() {
   for (const int32_t isa : supported_levels()) {
     test_shapes(isa);
     test_dtypes(isa);
+    test_widened(isa);
     test_refusals(isa);
   }
 }

@@ -222,6 +222,11 @@ void test_resize() {
     run({.x = {0, 4, 4}, .y = {0, 8, 8}, .mode = mode, .scales = {1, 2, 2}});
     run({.x = {2, 3}, .y = {2, 3}, .mode = mode});
     run({.x = {2, 1}, .y = {2, 70}, .mode = mode});
+    run({.x = {37, 40}, .y = {37, 80}, .mode = mode});
+    run({.x = {3, 65}, .y = {3, 33}, .mode = mode});
+    run({.x = {2, 224}, .y = {2, 50}, .mode = mode});
+    run({.x = {1, 2, 9, 56}, .y = {1, 2, 18, 65}, .mode = mode, .coordinates = "align_corners"});
+    run({.x = {2, 70}, .y = {2, 100}, .mode = mode, .coordinates = "tf_crop_and_resize", .roi = {0, 0.2f, 1, 1.3f}, .extrapolation = -2.0});
   }
   for (const int64_t element : {1, 2, 4, 8}) run_bytes(element);
   // A scale that does not lead to this output.

@@ -71,7 +71,7 @@ void finds(int32_t isa, gk_dtype dtype, const std::vector<int64_t>& shape, const
 
 void test_top_k() {
   for (const int32_t isa : supported_levels()) {
-    for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{{1}, {100}, {3, 17}, {2, 30, 5}}) {
+    for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{{1}, {100}, {3, 17}, {2, 30, 5}, {2, 333}}) {
       const auto total = static_cast<size_t>(count_of(shape));
       std::vector<float> floats(total);
       std::vector<int64_t> integers(total);
@@ -81,7 +81,7 @@ void test_top_k() {
         integers[i] = static_cast<int64_t>(i * 53 % 7) - 3;
         bytes[i] = static_cast<uint8_t>(i * 91);
       }
-      if (total > 10) floats[7] = floats[3] = kNan;
+      if (total > 10) floats[7] = floats[3] = floats[total - 2] = kNan;
       for (int64_t axis = -1; axis < static_cast<int64_t>(shape.size()); ++axis) {
         const int64_t length = shape[static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(shape.size()) : axis)];
         for (const int64_t k : {int64_t{0}, int64_t{1}, std::min<int64_t>(4, length), length}) {

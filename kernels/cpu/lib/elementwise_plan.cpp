@@ -11,6 +11,8 @@ namespace {
 // All buffers of a block together, so that they stay in the first-level cache beside what flows through.
 constexpr int64_t kBlockBytes = 20 * 1024;
 constexpr int64_t kMostElements = 2048, kLeastElements = 64;
+// Rows of so many elements take longer than setting up a block.
+constexpr int64_t kLongRow = 512;
 
 bool is_zero(const int64_t* strides, int count) {
   for (int d = 0; d < count; ++d) {
@@ -68,12 +70,13 @@ InputMode mode_of(const ElementwisePlan& plan, const int64_t* strides) {
   return is_zero(strides, inner) ? kRepeated : kGathered;
 }
 
-// Blocks, given the bytes of buffers each element of a block needs.
-void choose_blocks(ElementwisePlan* plan, int64_t bytes) {
+// Blocks, given the bytes of buffers each element of a block needs. `spread`: an input has one value a row, which takes
+// no buffer where blocks are parts of rows.
+void choose_blocks(ElementwisePlan* plan, int64_t bytes, bool spread) {
   const int64_t inner = plan->walk.dims[plan->walk.rank - 1];
   int64_t most = bytes == 0 ? kMostElements : kBlockBytes / bytes / kLeastElements * kLeastElements;
   most = most < kLeastElements ? kLeastElements : most > kMostElements ? kMostElements : most;
-  if (2 * inner > most) {
+  if (2 * inner > most || (spread && inner >= kLongRow)) {
     const int64_t chunks = (inner + most - 1) / most;
     const int64_t even = (inner + chunks - 1) / chunks;
     plan->block = static_cast<int32_t>((even + kLeastElements - 1) / kLeastElements * kLeastElements);
@@ -168,7 +171,12 @@ int prepare_elementwise(const ElementwiseTask& task, ElementwisePlan* plan, uint
     if (is_dense(walk, s) || s[inner] == 1) continue;
     bytes += bytes_of_type(plan->output_type[o]);
   }
-  choose_blocks(plan, bytes);
+  bool spread = false;
+  for (int i = 0; i < task.input_count; ++i) {
+    const int64_t* s = strides + i * walk.rank;
+    spread = spread || (s[inner] == 0 && !is_zero(s, walk.rank));
+  }
+  choose_blocks(plan, bytes, spread);
   for (int i = 0; i < task.input_count; ++i) {
     plan->mode[i] = mode_of(*plan, strides + i * walk.rank);
     if (plan->mode[i] != kOneValue) moved += bytes_of_type(types[i]);

@@ -45,7 +45,7 @@ inline __attribute__((always_inline)) To convert(From value) {
   } else if constexpr (kSame<From, Brain>) {
     return convert<To>(float_from_bf16(value.bits));
   } else if constexpr (kSame<From, Bool>) {
-    return convert<To>(static_cast<uint8_t>(value.value != 0));
+    return convert<To>(static_cast<int32_t>(value.value != 0));
   } else if constexpr (kSame<To, Bool>) {
     return {static_cast<uint8_t>(value != From(0))};
   } else if constexpr (kSame<To, Half>) {
@@ -73,16 +73,17 @@ template <class From, class To>
 void run_cast(const Block& block) {
   const From* from = static_cast<const From*>(block.in[0]);
   To* to = static_cast<To*>(block.dst);
+  const int64_t n = block.n;  // a copy: what is written could be the block itself, for all the compiler knows
   int64_t i = 0;
 #if defined(__F16C__)
   if constexpr (kSame<From, float> && kSame<To, Half>) {
-    for (; i + 8 <= block.n; i += 8) {
+    for (; i + 8 <= n; i += 8) {
       const __m128i halves = _mm256_cvtps_ph(_mm256_loadu_ps(reinterpret_cast<const float*>(from) + i), _MM_FROUND_TO_NEAREST_INT);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i), halves);
     }
   }
   if constexpr (kSame<From, Half> && kSame<To, float>) {
-    for (; i + 8 <= block.n; i += 8) {
+    for (; i + 8 <= n; i += 8) {
       const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i));
       _mm256_storeu_ps(reinterpret_cast<float*>(to) + i, _mm256_cvtph_ps(halves));
     }
@@ -90,7 +91,7 @@ void run_cast(const Block& block) {
 #endif
   // Where both are the same memory the sizes are equal: no element is read after it was written.
 #pragma GCC ivdep
-  for (; i < block.n; ++i) to[i] = convert<To>(from[i]);
+  for (; i < n; ++i) to[i] = convert<To>(from[i]);
 }
 
 template <class From>

@@ -61,13 +61,6 @@ void run_rows(float* dst, int64_t dst_stride, const Rows* in, int64_t rows, int6
   }
 }
 
-// f, lane by lane: for what has no vector form.
-template <class Function>
-GK_INLINE VecF32 lane_by_lane(Function f, VecF32 x, VecF32 y) {
-  for (int i = 0; i < vmath::kLanes; ++i) x[i] = f(x[i], y[i]);
-  return x;
-}
-
 }  // namespace program
 }  // namespace GK_LEVEL
 }  // namespace graphopt

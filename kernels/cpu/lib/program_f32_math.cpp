@@ -7,22 +7,18 @@ namespace program {
 namespace {
 
 using vmath::select;
+using vmath::splat;
 
 #define GK_F32(name, arity, expression)                                                   \
   struct name {                                                                           \
     static constexpr int kArity = arity, kUnroll = 1;                                     \
     static GK_INLINE VecF32 of(VecF32 a, [[maybe_unused]] VecF32 b, [[maybe_unused]] VecF32 c) { return expression; } \
   };
-#define GK_F32_LANES(name, arity, expression) \
-  GK_F32(name, arity, lane_by_lane([](float x, [[maybe_unused]] float y) { return expression; }, a, b))
-
-// The remainder with the sign of the divisor.
-float floor_mod(float x, float y) {
-  const float rest = __builtin_fmodf(x, y);
-  return rest != 0.0f && (rest < 0.0f) != (y < 0.0f) ? rest + y : rest;
-}
-
-GK_F32(Exp, 1, vmath::exp(a))
+// Short enough for several at once to gain.
+struct Exp {
+  static constexpr int kArity = 1, kUnroll = 4;
+  static GK_INLINE VecF32 of(VecF32 a, VecF32, VecF32) { return vmath::exp(a); }
+};
 GK_F32(Log, 1, vmath::log(a))
 GK_F32(Sin, 1, vmath::sin(a))
 GK_F32(Cos, 1, vmath::cos(a))
@@ -38,28 +34,36 @@ GK_F32(Celu, 2, vmath::at_least(a, VecF32{}) + vmath::at_most(b * vmath::expm1(a
 GK_F32(Selu, 3, c* select(a <= 0.0f, b* vmath::expm1(a), a))
 GK_F32(Softplus, 1, vmath::softplus(a))
 GK_F32(Mish, 1, vmath::mish(a))
-GK_F32_LANES(Pow, 2, __builtin_powf(x, y))
-GK_F32_LANES(Mod, 2, floor_mod(x, y))
-GK_F32_LANES(Fmod, 2, __builtin_fmodf(x, y))
-GK_F32_LANES(Tan, 1, __builtin_tanf(x))
-GK_F32_LANES(Asin, 1, __builtin_asinf(x))
-GK_F32_LANES(Acos, 1, __builtin_acosf(x))
-GK_F32_LANES(Atan, 1, __builtin_atanf(x))
-GK_F32_LANES(Sinh, 1, __builtin_sinhf(x))
-GK_F32_LANES(Cosh, 1, __builtin_coshf(x))
-GK_F32_LANES(Asinh, 1, __builtin_asinhf(x))
-GK_F32_LANES(Acosh, 1, __builtin_acoshf(x))
-GK_F32_LANES(Atanh, 1, __builtin_atanhf(x))
+GK_F32(Pow, 2, vmath::pow(a, b))
+GK_F32(Mod, 2, vmath::floor_mod(a, b))
+GK_F32(Fmod, 2, vmath::fmod(a, b))
+GK_F32(Tan, 1, vmath::tan(a))
+GK_F32(Asin, 1, vmath::asin(a))
+GK_F32(Acos, 1, vmath::acos(a))
+GK_F32(Atan, 1, vmath::atan(a))
+GK_F32(Sinh, 1, vmath::sinh(a))
+GK_F32(Cosh, 1, vmath::cosh(a))
+GK_F32(Asinh, 1, vmath::asinh(a))
+GK_F32(Acosh, 1, vmath::acosh(a))
+GK_F32(Atanh, 1, vmath::atanh(a))
 
 GK_F32(Square, 1, a* a)
 GK_F32(Cube, 1, a* a* a)
+GK_F32(Fourth, 1, (a * a) * (a * a))
+GK_F32(Root, 1, select(a == -__builtin_inff(), splat(__builtin_inff()), vmath::sqrt(a) + 0.0f))  // not -0
+GK_F32(Inverse, 1, 1.0f / a)
 
-// The powers that models use are products.
+// The powers that models use are products and roots.
 void power(float* dst, int64_t dst_stride, const Rows* in, int64_t rows, int64_t cols) {
   const bool same = in[1].step == 0 && (rows == 1 || in[1].stride == 0);
-  if (same && *in[1].data == 2.0f) return run_rows<Square>(dst, dst_stride, in, rows, cols);
-  if (same && *in[1].data == 3.0f) return run_rows<Cube>(dst, dst_stride, in, rows, cols);
-  run_rows<Pow>(dst, dst_stride, in, rows, cols);
+  const float exponent = same ? *in[1].data : 0.0f;
+  const F32Function found = exponent == 2.0f    ? run_rows<Square>
+                            : exponent == 3.0f  ? run_rows<Cube>
+                            : exponent == 4.0f  ? run_rows<Fourth>
+                            : exponent == 0.5f  ? run_rows<Root>
+                            : exponent == -1.0f ? run_rows<Inverse>
+                                                : run_rows<Pow>;
+  found(dst, dst_stride, in, rows, cols);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ GK_SCALAR(Neg, 1, -a)
 GK_SCALAR(Abs, 1, __builtin_fabs(a))
 GK_SCALAR(Sign, 1, a > 0 ? 1.0 : a < 0 ? -1.0 : a)
 GK_SCALAR(Reciprocal, 1, 1 / a)
-GK_SCALAR(Sqrt, 1, __builtin_sqrt(a))
+GK_SCALAR(Root, 1, a == -__builtin_inf() ? __builtin_inf() : __builtin_sqrt(a) + 0.0)  // of -0 it is 0
 GK_SCALAR(Round, 1, __builtin_nearbyint(a))
 GK_SCALAR(Floor, 1, __builtin_floor(a))
 GK_SCALAR(Ceil, 1, __builtin_ceil(a))
@@ -74,6 +74,44 @@ GK_SCALAR(Mish, 1, a > 40 ? a : a * __builtin_tanh(__builtin_log1p(__builtin_exp
 GK_SCALAR(ThresholdedRelu, 2, a > b ? a : 0.0)
 GK_SCALAR(Shrink, 3, a < -c ? a + b : a > c ? a - b : 0.0)
 
+// Roots a vector at a time: the C library's reports errors, which keeps compilers from doing that.
+void root(const Block& block) {
+  typedef double Unaligned __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+  constexpr int64_t kDoubles = kVectorBytes / 8;
+  const double* a = static_cast<const double*>(block.in[0]);
+  double* dst = static_cast<double*>(block.dst);
+  int64_t i = 0;
+  for (; i + kDoubles <= block.n; i += kDoubles) {
+    const VecF64 x = *reinterpret_cast<const Unaligned*>(a + i);
+#if defined(__AVX512F__)
+    const VecF64 y = _mm512_maskz_sqrt_pd(0xff, x);
+#elif defined(__AVX2__)
+    const VecF64 y = _mm256_sqrt_pd(x);
+#elif defined(__x86_64__)
+    const VecF64 y = _mm_sqrt_pd(x);
+#elif defined(__aarch64__)
+    const VecF64 y = vsqrtq_f64(x);
+#endif
+    *reinterpret_cast<Unaligned*>(dst + i) = y;
+  }
+  for (; i < block.n; ++i) dst[i] = __builtin_sqrt(a[i]);
+}
+
+GK_SCALAR(Square, 1, a* a)
+GK_SCALAR(Cube, 1, a* a* a)
+
+// The powers that models use are products and roots.
+void power(const Block& block) {
+  const double* exponents = static_cast<const double*>(block.in[1]);
+  const double first = block.n > 0 ? exponents[0] : 0;
+  int64_t others = first == 2 || first == 3 || first == 0.5 ? 0 : 1;
+  for (int64_t i = 0; i < block.n; ++i) others += exponents[i] != first ? 1 : 0;
+  if (others != 0) return run_block<double, double, Pow>(block);
+  if (first == 2) return run_block<double, double, Square>(block);
+  if (first == 3) return run_block<double, double, Cube>(block);
+  run_block<double, double, Root>(block);
+}
+
 }  // namespace
 
 BlockFunction float64_function(int opcode) {
@@ -85,7 +123,7 @@ BlockFunction float64_function(int opcode) {
     GK_CASE(sub, Sub)
     GK_CASE(mul, Mul)
     GK_CASE(div, Div)
-    GK_CASE(pow, Pow)
+    case kOp_pow: return power;
     GK_CASE(min, Min)
     GK_CASE(max, Max)
     GK_CASE(mod, Mod)
@@ -98,7 +136,7 @@ BlockFunction float64_function(int opcode) {
     GK_CASE(abs, Abs)
     GK_CASE(sign, Sign)
     GK_CASE(reciprocal, Reciprocal)
-    GK_CASE(sqrt, Sqrt)
+    case kOp_sqrt: return root;
     GK_CASE(round, Round)
     GK_CASE(floor, Floor)
     GK_CASE(ceil, Ceil)

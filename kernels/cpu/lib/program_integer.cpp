@@ -11,22 +11,35 @@ constexpr bool kSigned = static_cast<T>(-1) < static_cast<T>(0);
 
 // Narrow types are promoted to int and cut off again; wide ones must not overflow as signed.
 template <class T>
-T divide(T a, T b) {
+inline T divide(T a, T b) {
+  if constexpr (sizeof(T) < 4 || (sizeof(T) == 4 && kSigned<T>)) {
+    // In double, which is exact here and has vectors. -1 apart: only its quotient may not fit.
+    const bool simple = b != 0 && b != static_cast<T>(-1);
+    const double exact = static_cast<double>(a) / static_cast<double>(simple ? b : T{1});
+    const T quotient = static_cast<T>(static_cast<int32_t>(exact));
+    const T by_most = kSigned<T> ? static_cast<T>(uint64_t{0} - static_cast<uint64_t>(a)) : static_cast<T>(a == b);
+    const T otherwise = b == 0 ? T{0} : by_most;
+    return simple ? quotient : otherwise;
+  }
   if (b == 0) return 0;
   if (kSigned<T> && b == static_cast<T>(-1)) return static_cast<T>(uint64_t{0} - static_cast<uint64_t>(a));
   return static_cast<T>(a / b);
 }
 
 template <class T>
-T remainder(T a, T b) {
+inline T remainder(T a, T b) {
+  if constexpr (sizeof(T) < 4 || (sizeof(T) == 4 && kSigned<T>)) {
+    const uint64_t whole = static_cast<uint64_t>(divide(a, b)) * static_cast<uint64_t>(b);
+    return b == 0 ? T{0} : static_cast<T>(static_cast<uint64_t>(a) - whole);
+  }
   if (b == 0 || (kSigned<T> && b == static_cast<T>(-1))) return 0;
   return static_cast<T>(a % b);
 }
 
 template <class T>
-T floor_mod(T a, T b) {
+inline T floor_mod(T a, T b) {
   const T rest = remainder(a, b);
-  return rest != 0 && (rest < 0) != (b < 0) ? static_cast<T>(rest + b) : rest;
+  return (rest != 0) & ((rest < 0) != (b < 0)) ? static_cast<T>(rest + b) : rest;
 }
 
 // a^b modulo 2^bits; a negative exponent gives the whole part of the fraction.

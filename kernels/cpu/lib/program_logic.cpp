@@ -58,12 +58,13 @@ void compare_rows(const Block& block) {
   const float* a = static_cast<const float*>(block.in[0]);
   const float* b = static_cast<const float*>(block.in[1]);
   uint8_t* dst = static_cast<uint8_t*>(block.dst);
+  const int64_t n = block.n;
   int64_t i = 0;
-  for (; i + vmath::kLanes <= block.n; i += vmath::kLanes) {
+  for (; i + vmath::kLanes <= n; i += vmath::kLanes) {
     const VecI32 mask = F::of(vmath::load(a + i), vmath::load(b + i), VecF32{});
     *reinterpret_cast<BoolLanes*>(dst + i) = __builtin_convertvector(mask & 1, ByteLanes);
   }
-  for (; i < block.n; ++i) dst[i] = F::of(a[i], b[i], 0.0f) ? 1 : 0;
+  for (; i < n; ++i) dst[i] = F::of(a[i], b[i], 0.0f) ? 1 : 0;
 }
 
 BlockFunction compare_f32(int opcode) {
@@ -85,8 +86,9 @@ void run_where(const Block& block) {
   const U* yes = static_cast<const U*>(block.in[1]);
   const U* no = static_cast<const U*>(block.in[2]);
   U* dst = static_cast<U*>(block.dst);
+  const int64_t count = block.n;
 #pragma GCC ivdep
-  for (int64_t i = 0; i < block.n; ++i) {
+  for (int64_t i = 0; i < count; ++i) {
     const U y = yes[i], n = no[i];
     dst[i] = condition[i] != 0 ? y : n;
   }

@@ -14,8 +14,9 @@ void run_block(const Block& block) {
   const T* b = static_cast<const T*>(block.in[1]);
   const T* c = static_cast<const T*>(block.in[2]);
   R* dst = static_cast<R*>(block.dst);
+  const int64_t n = block.n;  // a copy: bytes and int64 written could be the block itself, for all the compiler knows
 #pragma GCC ivdep
-  for (int64_t i = 0; i < block.n; ++i) {
+  for (int64_t i = 0; i < n; ++i) {
     if constexpr (F::kArity == 1) {
       dst[i] = static_cast<R>(F::of(a[i], T{}, T{}));
     } else if constexpr (F::kArity == 2) {

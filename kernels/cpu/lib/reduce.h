@@ -99,6 +99,10 @@ int64_t reduce_task_count(const ReducePlan& plan, int64_t most);
 // Tasks [begin, end) to y.
 void reduce_tasks(RowSource* source, const ReducePlan& plan, float* y, int64_t begin, int64_t end);
 
+// Whether each output is one short contiguous row: then several rows are reduced together.
+bool has_short_rows(const ReducePlan& plan);
+int reduce_short_rows(const gk_call* call, const ReducePlan& plan, const float* x, float* y);
+
 int reduce_f32(const gk_call* call, const ReducePlan& plan, const float* x, float* y);
 
 // Every other dtype, by way of double or 64-bit integers.

@@ -1,45 +1,13 @@
-// Reductions of float32: rows into one number where the innermost dim goes, else strips of columns in registers.
-#include "cpu/lib/reduce.h"
-#include "cpu/lib/vmath.h"
+// Reductions of float32: rows into one number where the innermost dim goes (short ones: reduce_rows.cpp), else strips
+// of columns in registers.
+#include "cpu/lib/reduce_loops.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
 
 namespace {
 
-using vmath::kLanes;
-
-// map: what is summed of an element; m is the largest element for SumExp. join: of two partial results.
-struct Sum {
-  static constexpr float kEmpty = 0;
-  static GK_INLINE VecF32 map(VecF32 x, VecF32) { return x; }
-  static GK_INLINE VecF32 join(VecF32 a, VecF32 b) { return a + b; }
-  static GK_INLINE double join_one(double a, double b) { return a + b; }
-};
-struct SumAbs : Sum {
-  static GK_INLINE VecF32 map(VecF32 x, VecF32) { return vmath::abs(x); }
-};
-struct SumSquare : Sum {
-  static GK_INLINE VecF32 map(VecF32 x, VecF32) { return x * x; }
-};
-struct SumExp : Sum {
-  static GK_INLINE VecF32 map(VecF32 x, VecF32 m) { return vmath::exp(x - m); }
-};
-struct Max : Sum {
-  static constexpr float kEmpty = -__builtin_inff();
-  static GK_INLINE VecF32 join(VecF32 a, VecF32 b) { return vmath::max(a, b); }
-  static GK_INLINE double join_one(double a, double b) { return a != a || a > b ? a : b; }
-};
-struct Min : Sum {
-  static constexpr float kEmpty = __builtin_inff();
-  static GK_INLINE VecF32 join(VecF32 a, VecF32 b) { return vmath::min(a, b); }
-  static GK_INLINE double join_one(double a, double b) { return a != a || a < b ? a : b; }
-};
-struct Prod : Sum {
-  static constexpr float kEmpty = 1;
-  static GK_INLINE VecF32 join(VecF32 a, VecF32 b) { return a * b; }
-  static GK_INLINE double join_one(double a, double b) { return a * b; }
-};
+using namespace reduce_loops;
 
 // n contiguous floats into one, in four chains.
 template <class F>
@@ -60,11 +28,7 @@ double reduce_row(const float* p, int64_t n, float most) {
     const VecF32 v = F::map(vmath::load_part(p + i, left), m);
     a = F::join(a, vmath::select(index < left, v, empty));
   }
-  float part[kLanes];
-  vmath::store(part, F::join(F::join(a, b), F::join(c, d)));
-  double all = part[0];
-  for (int k = 1; k < kLanes; ++k) all = F::join_one(all, part[k]);
-  return all;
+  return join_lanes<F>(F::join(F::join(a, b), F::join(c, d)));
 }
 
 // acc[c] joins rows of floats `stride` apart: kVectors vectors of columns stay in registers, and sums of 64 rows at
@@ -125,30 +89,11 @@ template <class F>
 constexpr Loops kLoops = {reduce_row<F>, reduce_columns<F>, F::join_one, F::kEmpty};
 
 const Loops& loops_of(ReduceKind kind) {
-  switch (kind) {
-    case kReduceMax: return kLoops<Max>;
-    case kReduceMin: return kLoops<Min>;
-    case kReduceProd: return kLoops<Prod>;
-    case kReduceL1: return kLoops<SumAbs>;
-    case kReduceL2:
-    case kReduceSumSquare: return kLoops<SumSquare>;
-    case kReduceLogSumExp: return kLoops<SumExp>;
-    default: return kLoops<Sum>;
-  }
+  return *with_kind(kind, []<class F>() { return &kLoops<F>; });
 }
 
 // exp(x - m) of infinite m would be NaN; the sum is right without it.
 float usable(double most) { return __builtin_isinf(most) ? 0.0f : static_cast<float>(most); }
-
-float finish(ReduceKind kind, double value, double most, int64_t count) {
-  switch (kind) {
-    case kReduceMean: return static_cast<float>(value / static_cast<double>(count));
-    case kReduceL2: return static_cast<float>(__builtin_sqrt(value));
-    case kReduceLogSum: return static_cast<float>(__builtin_log(value));
-    case kReduceLogSumExp: return static_cast<float>(most + __builtin_log(value));
-    default: return static_cast<float>(value);
-  }
-}
 
 // Output `index` of a plan whose innermost dim is reduced.
 double to_one(RowSource* source, const ReducePlan& plan, int64_t index, const Loops& loops, float most) {
@@ -189,14 +134,14 @@ void to_row(RowSource* source, const ReducePlan& plan, int64_t index, int64_t co
 }
 
 void strip(RowSource* source, const ReducePlan& plan, int64_t index, int64_t col, int64_t n, float* y) {
-  float acc[kMostColumns], most[kMostColumns];
+  float most[kMostColumns];
   const bool shifted = plan.kind == kReduceLogSumExp;
   if (shifted) {
     to_row(source, plan, index, col, n, kLoops<Max>, nullptr, most);
     for (int64_t i = 0; i < n; ++i) most[i] = usable(most[i]);
   }
-  to_row(source, plan, index, col, n, loops_of(plan.kind), shifted ? most : nullptr, acc);
-  for (int64_t i = 0; i < n; ++i) y[i] = finish(plan.kind, acc[i], shifted ? most[i] : 0, plan.per_output);
+  to_row(source, plan, index, col, n, loops_of(plan.kind), shifted ? most : nullptr, y);
+  finish_all(plan.kind, y, shifted ? most : nullptr, n, plan.per_output);
 }
 
 // Rows as they lie, or copied where their elements are apart.
@@ -267,6 +212,7 @@ void reduce_tasks(RowSource* source, const ReducePlan& plan, float* y, int64_t b
 }
 
 int reduce_f32(const gk_call* call, const ReducePlan& plan, const float* x, float* y) {
+  if (has_short_rows(plan)) return reduce_short_rows(call, plan, x, y);
   Loop loop = {plan, x, y};
   const int64_t tasks = reduce_task_count(plan, kMostColumns);
   if (tasks == 0) return GK_OK;

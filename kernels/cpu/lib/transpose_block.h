@@ -92,6 +92,32 @@ void transpose_few_rows(const char* from, int64_t from_stride, char* to, int64_t
   transpose_block<kBytes, 1>(from + j * from_stride, from_stride, to + j * kBytes, to_stride, rows, columns - j);
 }
 
+// By way of a buffer, whose rows go out as whole cache lines one after the other: rows of the destination that are a
+// power of two apart push each other's lines out of the cache before these are full.
+template <int kBytes, int N>
+void transpose_staged(const char* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows,
+                      int64_t columns) {
+  constexpr int64_t kColumns = 64, kRows = 256 / kBytes, kPitch = kColumns * kBytes + 64;
+  alignas(64) char stage[kRows * kPitch];
+  for (int64_t j = 0; j < columns; j += kColumns) {
+    const int64_t width = columns - j < kColumns ? columns - j : kColumns;
+    for (int64_t k = 0; k < rows; k += kRows) {
+      const int64_t height = rows - k < kRows ? rows - k : kRows;
+      transpose_block<kBytes, N>(from + j * from_stride + k * kBytes, from_stride, stage, kPitch, height, width);
+      char* out = to + k * to_stride + j * kBytes;
+      for (int64_t i = 0; i < height; ++i) copy_bytes(out + i * to_stride, stage + i * kPitch, width * kBytes);
+    }
+  }
+}
+
+// Whether rows of the destination so many bytes apart push each other out before their lines are full. A tile that
+// fills whole lines does not wait for more, but where more rows than the cache has ways share one set of all caches.
+template <int kTileRows, int kLineBytes>
+bool is_crowded(int64_t stride) {
+  if (kLineBytes < 64) return stride % 1024 == 0;
+  return kTileRows > 12 && stride >= 4096 && (stride & (stride - 1)) == 0;
+}
+
 template <int kBytes>
 void transpose_any(const char* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows, int64_t columns) {
   constexpr int kSide = tile_side(kBytes);
@@ -103,6 +129,9 @@ void transpose_any(const char* from, int64_t from_stride, char* to, int64_t to_s
     if (rows < kFew && from_stride > 0) {
       return transpose_few_rows<kBytes>(from, from_stride, to, to_stride, rows, columns);
     }
+  }
+  if (rows >= kSide && columns >= kSide && is_crowded<kSide, kBytes * kSide>(to_stride)) {
+    return transpose_staged<kBytes, kSide>(from, from_stride, to, to_stride, rows, columns);
   }
   transpose_block<kBytes, kSide>(from, from_stride, to, to_stride, rows, columns);
 }

@@ -63,6 +63,37 @@ struct Loop {
   void* y;
 };
 
+constexpr int64_t kRowsAtOnce = 8;
+
+// Rows of contiguous elements, several at a time: a sum waits for the one before it, those of other rows do not.
+template <class T>
+void rows_body(void* context, int64_t begin, int64_t end, int32_t) {
+  using Wide = decltype(T::widen(T{}));
+  const Loop& loop = *static_cast<const Loop*>(context);
+  const int64_t length = loop.state.view.length;
+  const int64_t step = loop.state.reverse != 0 ? -1 : 1, first = loop.state.reverse != 0 ? length - 1 : 0;
+  const bool exclusive = loop.state.exclusive != 0;
+  for (int64_t row = begin; row < end; row += kRowsAtOnce) {
+    const int64_t rows = end - row < kRowsAtOnce ? end - row : kRowsAtOnce;
+    const T* x = static_cast<const T*>(loop.x) + row * length + first;
+    T* y = static_cast<T*>(loop.y) + row * length + first;
+    Wide sum[kRowsAtOnce] = {};
+    const auto add = [&](int64_t r, int64_t at) __attribute__((always_inline)) {
+      const Wide before = sum[r];
+      sum[r] = static_cast<Wide>(before + T::widen(x[r * length + at]));
+      y[r * length + at] = T::narrow(exclusive ? before : sum[r]);
+    };
+    for (int64_t i = 0; i < length; ++i) {
+      if (rows == kRowsAtOnce) {
+#pragma GCC unroll 8
+        for (int64_t r = 0; r < kRowsAtOnce; ++r) add(r, i * step);
+      } else {
+        for (int64_t r = 0; r < rows; ++r) add(r, i * step);
+      }
+    }
+  }
+}
+
 // Columns of [length, inner] matrices, kColumns of one matrix at a time.
 template <class T>
 void body(void* context, int64_t begin, int64_t end, int32_t) {
@@ -97,18 +128,21 @@ int run(const gk_call* call, const State* state) {
   const int64_t tasks = view.outer * ((view.inner + kColumns - 1) / kColumns);
   const int64_t width = view.inner < kColumns ? view.inner : kColumns;
   const int64_t grain = kGrainBytes / (8 * view.length * width) + 1;
+  const auto run_type = [&]<class T>() {
+    return parallel_for(call, tasks, grain, view.inner == 1 ? rows_body<T> : body<T>, &loop);
+  };
   switch (program::type_of(x.dtype)) {
-    case program::kF32: return parallel_for(call, tasks, grain, body<Plain<float>>, &loop);
-    case program::kF64: return parallel_for(call, tasks, grain, body<Plain<double>>, &loop);
-    case program::kF16: return parallel_for(call, tasks, grain, body<Half>, &loop);
-    case program::kBF16: return parallel_for(call, tasks, grain, body<Brain>, &loop);
+    case program::kF32: return run_type.template operator()<Plain<float>>();
+    case program::kF64: return run_type.template operator()<Plain<double>>();
+    case program::kF16: return run_type.template operator()<Half>();
+    case program::kBF16: return run_type.template operator()<Brain>();
     default: break;
   }
   switch (x.dtype.bits) {
-    case 8: return parallel_for(call, tasks, grain, body<Plain<uint8_t>>, &loop);
-    case 16: return parallel_for(call, tasks, grain, body<Plain<uint16_t>>, &loop);
-    case 32: return parallel_for(call, tasks, grain, body<Plain<uint32_t>>, &loop);
-    default: return parallel_for(call, tasks, grain, body<Plain<uint64_t>>, &loop);
+    case 8: return run_type.template operator()<Plain<uint8_t>>();
+    case 16: return run_type.template operator()<Plain<uint16_t>>();
+    case 32: return run_type.template operator()<Plain<uint32_t>>();
+    default: return run_type.template operator()<Plain<uint64_t>>();
   }
 }
 

@@ -4,11 +4,10 @@
 //
 // X [N, C, …], or [N, …, C] with channels_last. Bytes moved: X and Y once: a task is a stretch of positions (C outer)
 // or one position (C inner), whose channels stay in the first cache while the window slides over them.
-#include <math.h>
-
 #include "cpu/call.h"
 #include "cpu/lib/lanes.h"
 #include "cpu/lib/tensor_check.h"
+#include "cpu/lib/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -54,15 +53,10 @@ struct Run {
 
 // base^-beta; the usual 0.75 by square roots.
 inline __attribute__((always_inline)) VecF32 shrink(VecF32 base, float beta) {
-  VecF32 result = base;
-  if (beta == 0.75f) {
-    for (int i = 0; i < kLanes; ++i) result[i] = __builtin_sqrtf(base[i]);
-    VecF32 fourth = result;
-    for (int i = 0; i < kLanes; ++i) fourth[i] = __builtin_sqrtf(result[i]);
-    return 1.0f / (result * fourth);
-  }
-  for (int i = 0; i < kLanes; ++i) result[i] = powf(base[i], -beta);
-  return result;
+  if (beta == 0.5f) return 1.0f / vmath::sqrt(base);
+  if (beta != 0.75f) return vmath::pow(base, splat(-beta));
+  const VecF32 root = vmath::sqrt(base);
+  return 1.0f / (root * vmath::sqrt(root));
 }
 
 inline VecF32 load_some(const float* from, int64_t left) {

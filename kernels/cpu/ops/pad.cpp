@@ -68,10 +68,13 @@ struct Axis {
       case kConstant: return -1;
       case kEdge: return at < 0 ? first : first + kept - 1;
       case kWrap:
+        if (at < 0 && at >= -kept) return first + at + kept;
         at %= kept;
         return first + (at < 0 ? at + kept : at);
       default: {
         if (kept == 1) return first;
+        if (at < 0 && -at < kept) return first - at;  // pads are rarely longer than what they reflect
+        if (at >= kept && at < 2 * kept - 1) return first + 2 * (kept - 1) - at;
         const int64_t period = 2 * (kept - 1);
         at %= period;
         if (at < 0) at += period;

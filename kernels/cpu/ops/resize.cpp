@@ -7,8 +7,7 @@
 // a pass over [outer, in, inner] whose vectors run along inner, over outputs where inner is one.
 #include <string.h>
 
-#include "cpu/lib/lanes.h"
-#include "cpu/lib/resize_table.h"
+#include "cpu/lib/resize_pass.h"
 #include "cpu/lib/tensor_check.h"
 
 namespace graphopt {
@@ -202,18 +201,28 @@ void nearest_rows(void* context, int64_t begin, int64_t end, int32_t) {
   const Axis& last = s.axes[run.last];
   const ResizeTable& table = run.tables[run.last];
   const bool crops = s.rules.coordinates == kCropAndResize;
+  int64_t before = -1;  // where the row before came from
+  int64_t at[kMostAxes] = {}, rest = begin;
+  for (int i = run.last - 1; i >= 0; --i) {
+    at[i] = rest % s.axes[i].out;
+    rest /= s.axes[i].out;
+  }
   for (int64_t row = begin; row < end; ++row) {
-    int64_t from = 0, stride = last.in, rest = row;
+    int64_t from = 0, stride = last.in;
     bool outside = false;
     for (int i = run.last - 1; i >= 0; --i) {
-      const int64_t o = rest % s.axes[i].out;
-      rest /= s.axes[i].out;
-      outside = outside || run.tables[i].count[o] < 0;
-      from += run.tables[i].first[o] * stride;
+      outside = outside || run.tables[i].count[at[i]] < 0;
+      from += run.tables[i].first[at[i]] * stride;
       stride *= s.axes[i].in;
     }
+    for (int i = run.last - 1; i >= 0 && ++at[i] == s.axes[i].out; --i) at[i] = 0;
     const char* x = run.x + from * run.block;
     char* y = run.y + row * last.out * run.block;
+    if (from == before && !crops) {
+      memcpy(y, y - last.out * run.block, static_cast<size_t>(last.out * run.block));
+      continue;
+    }
+    before = from;
     if (crops) {
       for (int64_t o = 0; o < last.out; ++o) {
         if (!outside && table.count[o] >= 0) {
@@ -227,7 +236,7 @@ void nearest_rows(void* context, int64_t begin, int64_t end, int32_t) {
     } else if (run.block == 2) {
       gather_row<uint16_t>(x, table.first, last.out, y);
     } else if (run.block == 4) {
-      gather_row<uint32_t>(x, table.first, last.out, y);
+      gather_words(reinterpret_cast<const float*>(x), last.in, table.first, last.out, reinterpret_cast<float*>(y));
     } else if (run.block == 8) {
       gather_row<uint64_t>(x, table.first, last.out, y);
     } else {
@@ -261,55 +270,6 @@ int run_nearest(const gk_call* call, const State& s, char* workspace, const bool
 
 // ---- linear and cubic ----
 
-struct Pass {
-  const float* x;
-  float* y;
-  ResizeTable table;
-  int64_t in, out, inner;
-  float extrapolation;
-};
-
-// Rows of inner elements; a task is one output row.
-void weigh_rows(void* context, int64_t begin, int64_t end, int32_t) {
-  const Pass& pass = *static_cast<const Pass*>(context);
-  for (int64_t row = begin; row < end; ++row) {
-    const int64_t o = row % pass.out, outer = row / pass.out;
-    const float* x = pass.x + (outer * pass.in + pass.table.first[o]) * pass.inner;
-    const float* weights = pass.table.weights + o * pass.table.taps;
-    const int count = pass.table.count[o];
-    float* y = pass.y + row * pass.inner;
-    for (int64_t i = 0; i < pass.inner; i += kLanes) {
-      const int64_t left = pass.inner - i;
-      VecF32 sum = splat(count < 0 ? pass.extrapolation : 0.0f);
-      if (left >= kLanes) {
-        if (count > 0) sum = load_lanes(x + i) * weights[0];
-        for (int t = 1; t < count; ++t) sum += load_lanes(x + t * pass.inner + i) * weights[t];
-        store_lanes(y + i, sum);
-      } else {
-        if (count > 0) sum = load_part(x + i, left) * weights[0];
-        for (int t = 1; t < count; ++t) sum += load_part(x + t * pass.inner + i, left) * weights[t];
-        store_part(y + i, sum, left);
-      }
-    }
-  }
-}
-
-// Inner is one: a task is a whole row of outputs.
-void weigh_elements(void* context, int64_t begin, int64_t end, int32_t) {
-  const Pass& pass = *static_cast<const Pass*>(context);
-  for (int64_t outer = begin; outer < end; ++outer) {
-    const float* x = pass.x + outer * pass.in;
-    float* y = pass.y + outer * pass.out;
-    for (int64_t o = 0; o < pass.out; ++o) {
-      const float *from = x + pass.table.first[o], *weights = pass.table.weights + o * pass.table.taps;
-      const int count = pass.table.count[o];
-      float sum = count < 0 ? pass.extrapolation : from[0] * weights[0];
-      for (int t = 1; t < count; ++t) sum += from[t] * weights[t];
-      y[o] = sum;
-    }
-  }
-}
-
 int run_weighted(const gk_call* call, const State& s, char* workspace, const bool* same) {
   int passes = 0;
   for (int i = 0; i < s.rank; ++i) passes += !same[i];
@@ -323,7 +283,7 @@ int run_weighted(const gk_call* call, const State& s, char* workspace, const boo
   for (int i = 0, done = 0; i < s.rank; ++i) {
     if (same[i]) continue;
     ++done;
-    Pass pass = {x, y, table_of(s, i, workspace), s.axes[i].in, s.axes[i].out, 1, s.rules.extrapolation};
+    ResizePass pass = {x, y, table_of(s, i, workspace), s.axes[i].in, s.axes[i].out, 1, s.rules.extrapolation};
     if (done < passes) pass.y = reinterpret_cast<float*>(buffers + (done & 1) * s.buffer_bytes);
     int64_t outer = 1;
     for (int j = 0; j < i; ++j) outer *= s.axes[j].out;

@@ -1,8 +1,10 @@
 // y = exp(x − max) / Σ exp(x − max) along `axis`; log 1: y = x − max − log Σ exp(x − max).
 // x, y: compact, seen as [outer, n, inner]. Bytes: x and y once; a row stays in L1 between the three passes over
-// it (maximum, exponential and sum, scale). inner > 1: the lanes are neighbours along inner.
+// it (maximum, exponential and sum, scale). inner > 1: the lanes are neighbours along inner. Short rows: the lanes are
+// rows, transposed in registers.
 #include "cpu/call.h"
 #include "cpu/lib/softmax_exp.h"
+#include "cpu/lib/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -56,6 +58,8 @@ void row_softmax(const float* x, float* y, int64_t n, bool log) {
   const SoftmaxExp exponential;
   VecF32 sums[2] = {};
   for (i = 0; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    __builtin_prefetch(x + n + i);  // the next row, on its way while this one is computed
+    if constexpr (2 * kVectorBytes > 64) __builtin_prefetch(x + n + i + kLanes);
     const VecF32 a = exponential(load_lanes(x + i) - maximum);
     const VecF32 b = exponential(load_lanes(x + i + kLanes) - maximum);
     sums[0] += a;
@@ -84,34 +88,118 @@ void rows_body(void* context, int64_t begin, int64_t end, int32_t) {
   for (int64_t r = begin; r < end; ++r) row_softmax(run.x + r * n, run.y + r * n, n, run.state->log != 0);
 }
 
-// `lanes` neighbouring columns of one [n, inner] slice.
-void column_softmax(const float* x, float* y, int64_t n, int64_t inner, int64_t lanes, bool log) {
-  VecF32 greatest = splat(-__builtin_inff());
-  for (int64_t i = 0; i < n; ++i) greatest = max_lanes(load_part(x + i * inner, lanes), greatest);
-  const SoftmaxExp exponential;
-  VecF32 sum = {};
+// kVectors vectors of neighbouring columns (the first `lanes` of them where that is one vector) whose elements lie
+// `step` apart. In between they are kept at `work`, which may be x or y: columns whose distance is a power of two push each
+// other out of the cache, so what fits is kept elsewhere.
+template <int kVectors>
+inline __attribute__((always_inline)) void softmax_of_columns(const float* x, float* work, int64_t work_step, float* y,
+                                                              int64_t step, int64_t n, int64_t lanes, bool log) {
+  const auto load = [&](const float* from, int v) __attribute__((always_inline)) {
+    return kVectors > 1 || lanes == kLanes ? load_lanes(from + v * kLanes) : load_part(from, lanes);
+  };
+  const auto store = [&](float* to, int v, VecF32 value) __attribute__((always_inline)) {
+    if (kVectors > 1 || lanes == kLanes) {
+      store_lanes(to + v * kLanes, value);
+    } else {
+      store_part(to, value, lanes);
+    }
+  };
+  VecF32 greatest[kVectors], sum[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) {
+    greatest[v] = splat(-__builtin_inff());
+    sum[v] = VecF32{};
+  }
   for (int64_t i = 0; i < n; ++i) {
-    const VecF32 e = exponential(load_part(x + i * inner, lanes) - greatest);
-    sum += e;
-    if (!log) store_part(y + i * inner, e, lanes);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const VecF32 x_i = load(x + i * step, v);
+      greatest[v] = max_lanes(x_i, greatest[v]);
+      if (work != x) store(work + i * work_step, v, x_i);
+    }
   }
-  if (log) {
-    VecF32 shift = greatest;
-    for (int lane = 0; lane < lanes; ++lane) shift[lane] += __builtin_logf(sum[lane]);
-    for (int64_t i = 0; i < n; ++i) store_part(y + i * inner, load_part(x + i * inner, lanes) - shift, lanes);
-    return;
+  const SoftmaxExp exponential;
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const VecF32 e = exponential(load(work + i * work_step, v) - greatest[v]);
+      sum[v] += e;
+      if (!log) store(work + i * work_step, v, e);
+    }
   }
-  const VecF32 factor = 1.0f / sum;
-  for (int64_t i = 0; i < n; ++i) store_part(y + i * inner, load_part(y + i * inner, lanes) * factor, lanes);
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) sum[v] = log ? greatest[v] + vmath::log(sum[v]) : 1.0f / sum[v];
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const VecF32 kept = load(work + i * work_step, v);
+      store(y + i * step, v, log ? kept - sum[v] : kept * sum[v]);
+    }
+  }
 }
+
+constexpr int64_t kStagedFloats = 4096;
+
+// Columns [begin, end) of one [n, inner] slice.
+void column_softmax(const float* x, float* y, int64_t n, int64_t inner, int64_t begin, int64_t end, bool log) {
+  alignas(64) float staged[kStagedFloats];
+  for (; end - begin >= 4 * kLanes && n * 4 * kLanes <= kStagedFloats; begin += 4 * kLanes) {
+    softmax_of_columns<4>(x + begin, staged, 4 * kLanes, y + begin, inner, n, kLanes, log);
+  }
+  for (; begin < end; begin += kLanes) {
+    const bool fits = n * kLanes <= kStagedFloats;
+    softmax_of_columns<1>(x + begin, fits ? staged : y + begin, fits ? kLanes : inner, y + begin, inner, n,
+                          end - begin < kLanes ? end - begin : kLanes, log);
+  }
+}
+
+constexpr int64_t kStrip = 4 * kLanes;  // columns of a task
 
 void columns_body(void* context, int64_t begin, int64_t end, int32_t) {
   const Run& run = *static_cast<const Run*>(context);
-  const int64_t n = run.state->n, inner = run.state->inner, blocks = (inner + kLanes - 1) / kLanes;
+  const int64_t n = run.state->n, inner = run.state->inner, strips = (inner + kStrip - 1) / kStrip;
   for (int64_t task = begin; task < end; ++task) {
-    const int64_t column = task % blocks * kLanes, offset = task / blocks * n * inner + column;
-    const int64_t lanes = inner - column < kLanes ? inner - column : kLanes;
-    column_softmax(run.x + offset, run.y + offset, n, inner, lanes, run.state->log != 0);
+    const int64_t column = task % strips * kStrip, offset = task / strips * n * inner;
+    const int64_t stop = inner - column < kStrip ? inner : column + kStrip;
+    column_softmax(run.x + offset, run.y + offset, n, inner, column, stop, run.state->log != 0);
+  }
+}
+
+constexpr int64_t kShortRow = 2 * kLanes;
+
+// Up to kLanes rows of at most kShortRow elements.
+void short_rows(const float* x, float* y, int64_t n, int count, bool log) {
+  alignas(64) float columns[kShortRow * kLanes];
+  int64_t k = 0;
+  do {  // n is not 0
+    const int64_t width = n - k < kLanes ? n - k : kLanes;
+    VecF32 tile[kLanes];
+#pragma GCC unroll 16
+    for (int r = 0; r < kLanes; ++r) tile[r] = load_part(x + (r < count ? r : 0) * n + k, width);
+    transpose_lanes(tile);
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) store_lanes(columns + (k + i) * kLanes, tile[i]);
+  } while ((k += kLanes) < n);
+  softmax_of_columns<1>(columns, columns, kLanes, columns, kLanes, n, kLanes, log);
+  for (k = 0; k < n; k += kLanes) {
+    const int64_t width = n - k < kLanes ? n - k : kLanes;
+    VecF32 tile[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) tile[i] = load_lanes(columns + (k + i) * kLanes);
+    transpose_lanes(tile);
+#pragma GCC unroll 16
+    for (int r = 0; r < kLanes; ++r) {
+      if (r < count) store_part(y + r * n + k, tile[r], width);
+    }
+  }
+}
+
+void short_rows_body(void* context, int64_t begin, int64_t end, int32_t) {
+  const Run& run = *static_cast<const Run*>(context);
+  const int64_t n = run.state->n;
+  for (int64_t r = begin; r < end; r += kLanes) {
+    const int count = end - r < kLanes ? static_cast<int>(end - r) : kLanes;
+    short_rows(run.x + r * n, run.y + r * n, n, count, run.state->log != 0);
   }
 }
 
@@ -120,9 +208,13 @@ int run(const gk_call* call, const State* state) {
   Run context = {data_of<const float>(call->inputs[0]), data_of<float>(call->outputs[0]), state};
   // An exponential costs about as much as reading 16 bytes from far away.
   const int64_t bytes = state->n * 24;
-  if (state->inner == 1) return parallel_for(call, state->outer, kGrainBytes / bytes + 1, rows_body, &context);
-  const int64_t blocks = (state->inner + kLanes - 1) / kLanes;
-  return parallel_for(call, state->outer * blocks, kGrainBytes / (bytes * kLanes) + 1, columns_body, &context);
+  if (state->inner == 1) {
+    const bool short_ones = state->n <= kShortRow && state->outer >= kLanes / 2;
+    const gk_body body = short_ones ? short_rows_body : rows_body;
+    return parallel_for(call, state->outer, kGrainBytes / bytes + 1, body, &context);
+  }
+  const int64_t strips = (state->inner + kStrip - 1) / kStrip, width = state->inner < kStrip ? state->inner : kStrip;
+  return parallel_for(call, state->outer * strips, kGrainBytes / (bytes * width) + 1, columns_body, &context);
 }
 
 }  // namespace

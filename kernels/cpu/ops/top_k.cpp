@@ -7,7 +7,9 @@
 // method: a heap of the k best with the worst of them on top, in the memory of the outputs; n log k comparisons at
 // worst, n + k log k log n for elements in random order.
 #include "cpu/lib/axis.h"
+#include "cpu/lib/lanes.h"
 #include "cpu/lib/ordered.h"
+#include "cpu/lib/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
@@ -53,6 +55,11 @@ struct Loop {
   int64_t* indices;
 };
 
+template <class T>
+constexpr bool kIsFloat = false;
+template <>
+constexpr bool kIsFloat<float> = true;
+
 // One heap: entry i is values[i * step], indices[i * step].
 template <class T, bool kLargest>
 struct Heap {
@@ -81,6 +88,12 @@ struct Heap {
     values[at * step] = value;
     indices[at * step] = index;
   }
+  // Whether a vector of elements has one that comes before `worst`.
+  static bool any_above(const float* x, float worst) {
+    const VecF32 v = load_lanes(x);
+    if (kLargest) return worst == worst && vmath::any(~(v <= worst));
+    return vmath::any(worst == worst ? v < worst : v == v);
+  }
   void find(const T* x, int64_t n, int64_t k) {
     for (int64_t i = 0; i < k; ++i) {
       values[i * step] = x[i * step];
@@ -88,6 +101,10 @@ struct Heap {
     }
     for (int64_t i = k / 2; i-- > 0;) sift(i, k, values[i * step], indices[i * step]);
     for (int64_t i = k; i < n; ++i) {
+      if constexpr (kIsFloat<T>) {
+        while (step == 1 && i + kLanes <= n && !any_above(x + i, values[0])) i += kLanes;
+        if (i == n) break;
+      }
       const T v = x[i * step];
       // Of equals the earlier one stays.
       if (kLargest ? is_above(v, values[0]) : is_above(values[0], v)) sift(0, k, v, i);
