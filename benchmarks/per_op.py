@@ -1,7 +1,7 @@
 """``python -m benchmarks.per_op MODEL…``: where the time goes, kind of operator by kind, beside OpenVINO.
 
-Each engine runs in this process one after the other with its own profiler on, so the sums say where time
-goes and not who is faster: for that there is ``benchmarks.run``.
+Both engines run in this process, in turns and with their own profilers on, so the sums say where time goes
+and not who is faster: for that there is ``benchmarks.run``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import re
 import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -46,15 +49,28 @@ KINDS: Mapping[str, tuple[str, ...]] = {
         *("ScatterElementsUpdate", "ScatterNDUpdate", "Reshape", "Broadcast", "OneHot", "ReverseSequence"),
         *("DepthToSpace", "SpaceToDepth", "MemoryInput", "MemoryOutput", "Input", "Output"),
     ),
-    "elementwise": ("elementwise", "Eltwise", "Subgraph", "Convert", "Math", "Select", "FakeQuantize"),
+    "elementwise": (
+        *("elementwise", "Eltwise", "Subgraph", "Convert", "Math", "Select", "FakeQuantize", "Add"),
+        *("Subtract", "Multiply", "Divide", "Power", "PowerStatic", "Minimum", "Maximum", "Abs", "Log"),
+        *("Exp", "Sqrt", "Erf", "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual"),
+        *("Sigmoid", "HardSigmoid", "HSwish", "Swish", "Relu", "PRelu", "Gelu", "Tanh", "Clamp", "Floor"),
+    ),
     "shape arithmetic": ("shape", "size", "range", "ShapeOf", "Range", "NonZero"),
     "condition": ("if", "If", "TensorIterator", "Loop"),
 }
 """Kind → operators of plans and node types of OpenVINO."""
 
-_OTHER = "other"
+_OTHER, _REGION, _PEER = "other", "region of ", "openvino-f32"
 _KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
-_ROUNDS = 7
+_ROUNDS = 11
+_REST_SECONDS = 0.02
+"""Between two engines: idle threads of the one must not spin beside the other."""
+_LONGEST = 300
+_WHERE = re.compile(r"(Exception from|Check '.*?' failed at) \S+:\d+:?\s*|FrontEnd API failed with \S+\s*")
+"""Where in its own sources OpenVINO noticed it."""
+
+Profiler = Callable[[], Sequence[tuple[str, float]]]
+"""Runs once; operator, or a region's backend, and milliseconds of each step."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.models:
         with tempfile.TemporaryDirectory(prefix="graphopt-per-op-") as scratch:
             row = compare_kinds(name, threads, Path(scratch))
-        found["models"][name] = row
+        found["models"][name] = asdict(row)
         _print(console, name, row)
     if options.no_record:
         return 0
@@ -92,39 +108,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def compare_kinds(name: str, threads: int, scratch: Path) -> dict[str, dict[str, float]]:
-    """Milliseconds per kind of operator: engine → kind → time."""
+@dataclass(frozen=True)
+class Row:
+    """One model.
+
+    Attributes:
+        milliseconds: engine → kind → median over the rounds.
+        refused: engine → why it does not run the model.
+        other: operators and node types that no kind names.
+    """
+
+    milliseconds: Mapping[str, Mapping[str, float]]
+    refused: Mapping[str, str]
+    other: tuple[str, ...]
+
+
+def compare_kinds(name: str, threads: int, scratch: Path) -> Row:
+    """Profile both engines in turns: a slow second hits both."""
     workload = WORKLOADS[name]
     model, feeds = workload.file(scratch), workload.feeds()
     own = {key: array for key, array in feeds.items() if key not in workload.constants}
-    return {
-        "graphopt": _graphopt(model, workload.compile_options(), own, threads, scratch),
-        "openvino-f32": _openvino(model, feeds, threads),
+    profilers: dict[str, Profiler] = {
+        "graphopt": _graphopt(model, workload.compile_options(), own, threads, scratch)
     }
+    refused: dict[str, str] = {}
+    try:
+        profilers[_PEER] = _openvino(model, feeds, threads)
+    except RuntimeError as error:
+        refused[_PEER] = _WHERE.sub("", " ".join(str(error).split()))[:_LONGEST]
+    rounds: dict[str, list[Counter[str]]] = {engine: [] for engine in profilers}
+    other: set[str] = set()
+    for engine in [*profilers] * _ROUNDS:
+        time.sleep(_REST_SECONDS)
+        profilers[engine]()
+        sums: Counter[str] = Counter()
+        for operator, milliseconds in profilers[engine]():
+            sums[kind_of(operator)] += milliseconds
+            if kind_of(operator) == _OTHER and milliseconds:
+                other.add(operator)
+        rounds[engine].append(sums)
+    return Row({engine: _medians(found) for engine, found in rounds.items()}, refused, tuple(sorted(other)))
 
 
 def _graphopt(
     model: Path, options: Mapping[str, Any], feeds: Mapping[str, Array], threads: int, scratch: Path
-) -> dict[str, float]:
+) -> Profiler:
     import graphopt
     from graphopt.runtime.profile import profile
 
     path = scratch / "model.gopt"
     graphopt.compile(model, output=path, measure=False, equality="off", threads=threads, **options)
     session = graphopt.load(path, threads=threads)
-    session.run(feeds)
-    rounds = []
-    for _ in range(_ROUNDS):
-        sums: Counter[str] = Counter()
-        for step in profile(session, feeds):
-            sums[kind_of(step.operator) if step.operator else f"region of {step.backend}"] += (
-                step.seconds * 1e3
-            )
-        rounds.append(sums)
-    return _medians(rounds)
+
+    def once() -> list[tuple[str, float]]:
+        steps = profile(session, feeds)
+        return [(s.operator or f"{_REGION}{s.backend}", s.seconds * 1e3) for s in steps]
+
+    return once
 
 
-def _openvino(model: Path, feeds: Mapping[str, Array], threads: int) -> dict[str, float]:
+def _openvino(model: Path, feeds: Mapping[str, Array], threads: int) -> Profiler:
     import openvino as ov
 
     options = {
@@ -137,20 +180,17 @@ def _openvino(model: Path, feeds: Mapping[str, Array], threads: int) -> dict[str
     taken = {name for port in compiled.inputs for name in port.names}
     arrays = {name: array for name, array in feeds.items() if name in taken}
     request = compiled.create_infer_request()
-    request.infer(arrays)
-    rounds = []
-    for _ in range(_ROUNDS):
+
+    def once() -> list[tuple[str, float]]:
         request.infer(arrays)
-        sums: Counter[str] = Counter()
-        for node in request.profiling_info:
-            sums[kind_of(node.node_type)] += node.real_time.total_seconds() * 1e3
-        rounds.append(sums)
-    return _medians(rounds)
+        return [(node.node_type, node.real_time.total_seconds() * 1e3) for node in request.profiling_info]
+
+    return once
 
 
 def kind_of(operator: str) -> str:
-    """The kind of an operator of a plan, or of a node type of OpenVINO."""
-    return _KIND_OF.get(operator, _OTHER)
+    """The kind of an operator of a plan, or of a node type of OpenVINO; a whole region is its own kind."""
+    return operator if operator.startswith(_REGION) else _KIND_OF.get(operator, _OTHER)
 
 
 def _medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -158,20 +198,28 @@ def _medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {kind: median(sums.get(kind, 0.0) for sums in rounds) for kind in sorted(kinds)}
 
 
-def _print(console: Console, name: str, row: Mapping[str, Mapping[str, float]]) -> None:
-    engines = list(row)
+def _print(console: Console, name: str, row: Row) -> None:
+    found = row.milliseconds
     table = Table(title=f"{name}: milliseconds by kind of operator", title_justify="left")
     table.add_column("kind")
-    for engine in engines:
+    for engine in found:
         table.add_column(engine, justify="right")
-    table.add_column("difference", justify="right")
-    kinds = {kind for times in row.values() for kind in times}
-    for kind in sorted(kinds, key=lambda kind: -max(row[engine].get(kind, 0.0) for engine in engines)):
-        times = [row[engine].get(kind, 0.0) for engine in engines]
-        table.add_row(kind, *(f"{time:.3f}" for time in times), f"{times[0] - times[-1]:+.3f}")
-    totals = [sum(row[engine].values()) for engine in engines]
-    table.add_row("all", *(f"{time:.3f}" for time in totals), f"{totals[0] - totals[-1]:+.3f}")
+    if len(found) > 1:
+        table.add_column("difference", justify="right")
+    kinds = {kind for times in found.values() for kind in times}
+    for kind in sorted(kinds, key=lambda kind: -max(times.get(kind, 0.0) for times in found.values())):
+        _add(table, kind, [times.get(kind, 0.0) for times in found.values()])
+    _add(table, "all", [sum(times.values()) for times in found.values()])
     console.print(table)
+    for engine, reason in row.refused.items():
+        console.print(f"{engine} refuses the model: {reason}", markup=False)
+    if row.other:
+        console.print(f"{_OTHER}: {', '.join(row.other)}", markup=False)
+
+
+def _add(table: Table, kind: str, times: Sequence[float]) -> None:
+    difference = [f"{times[0] - times[-1]:+.3f}"] if len(times) > 1 else []
+    table.add_row(kind, *(f"{time:.3f}" for time in times), *difference)
 
 
 if __name__ == "__main__":

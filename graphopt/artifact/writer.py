@@ -137,6 +137,7 @@ class ArtifactWriter:
         target: Mapping[str, Any] | None = None,
         threads: int | None = None,
         details: Mapping[str, Any] | None = None,
+        lasting: bool = True,
     ) -> Manifest:
         """Write the manifest, flush everything to the disk and put the folder in its place.
 
@@ -146,6 +147,7 @@ class ArtifactWriter:
             target: the machine compiled for, as plain JSON.
             threads: threads compiled for.
             details: further manifest fields, plain JSON.
+            lasting: wait for the disk; False for an artifact that this process removes again, or adopts.
         """
         if entry := self.weights.close():
             self._files[WEIGHTS_NAME] = entry
@@ -161,7 +163,8 @@ class ArtifactWriter:
         )
         data = manifest.to_bytes()
         self._do(lambda: (self._folder / MANIFEST_NAME).write_bytes(data))
-        self._do(lambda: atomic.sync_tree(self._folder))
+        if lasting:
+            self._do(lambda: atomic.sync_tree(self._folder))
         check_replaceable(self.path)
         self._do(lambda: atomic.install(self._folder, self.path))
         return manifest

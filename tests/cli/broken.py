@@ -103,7 +103,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "external_short": (external_short, "short.bin"),
     "cycle": (cycle, "cycle"),
     "unknown_op": (unknown_op, "Frobnicate"),
-    "unknown_domain": (unknown_domain, "give the model a function of that name"),
+    "unknown_domain": (unknown_domain, "a function of its name"),
     "undefined_input": (undefined_input, "ghost"),
     "wrong_arity": (wrong_arity, "Add"),
     "absurd_sizes": (absurd_sizes, "w"),

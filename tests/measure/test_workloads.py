@@ -1,9 +1,12 @@
 """What the benchmark measures, and what it says of the claims."""
 
+import json
+
 import numpy as np
 import onnxruntime
 import pytest
 
+from benchmarks import per_op
 from benchmarks.claims import claims
 from benchmarks.per_op import KINDS, kind_of
 from benchmarks.roof import roof
@@ -79,3 +82,18 @@ def test_every_kernel_has_a_kind_in_the_table_beside_openvino():
     ceilings = {"fma_peak", "stream_copy", "stream_read"}  # they run in no plan
     assert {kind_of(name) for name in set(_kernels.kernel_names()) - ceilings} <= set(KINDS)
     assert kind_of("NobodyKnows") == "other"
+
+
+def test_kinds_of_a_model_that_the_peer_refuses(monkeypatch, tmp_path, capsys):
+    def refuses(*_):
+        raise RuntimeError("no such\n  operator")
+
+    monkeypatch.setattr(per_op, "_openvino", refuses)
+    monkeypatch.setattr(per_op, "_REST_SECONDS", 0.0)
+    output = tmp_path / "found.json"
+    assert per_op.main(["light_squeezenet", "--threads", "1", "--output", str(output)]) == 0
+    row = json.loads(output.read_text("utf-8"))["models"]["light_squeezenet"]
+    assert row["milliseconds"]["graphopt"]["convolution"] > 0
+    assert row["refused"] == {"openvino-f32": "no such operator"}
+    assert not row["other"]
+    assert "openvino-f32 refuses the model: no such operator" in capsys.readouterr().out

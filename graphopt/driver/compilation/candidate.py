@@ -146,7 +146,7 @@ class Workshop:
         path = self.scratch / f"candidate{self._built}.gopt"
         with ArtifactWriter(path, writer=program(), called=self.output) as writer:
             placement, regions = self._add_regions(writer, optimized)
-            commit(writer, optimized.model, self, {})
+            commit(writer, optimized.model, self, {}, lasting=False)
         legalized = tuple(built.legalized for built in regions)
         return Candidate(optimized, placement, legalized, writer, regions if self.builds_engines else ())
 
@@ -237,7 +237,14 @@ class Workshop:
         return with_profiles
 
 
-def commit(writer: ArtifactWriter, model: ir.Model, workshop: Workshop, details: Mapping[str, Any]) -> None:
+def commit(
+    writer: ArtifactWriter,
+    model: ir.Model,
+    workshop: Workshop,
+    details: Mapping[str, Any],
+    *,
+    lasting: bool = True,
+) -> None:
     """Finish an artifact of ``model``: the signature is the model's own."""
     from graphopt.backends.signature import model_inputs, model_outputs
 
@@ -247,6 +254,7 @@ def commit(writer: ArtifactWriter, model: ir.Model, workshop: Workshop, details:
         target=workshop.target.to_json(),
         threads=workshop.threads,
         details=details,
+        lasting=lasting,
     )
 
 

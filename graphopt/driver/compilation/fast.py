@@ -74,7 +74,7 @@ class Race:
             engines,
             baseline=INPUT,
             budget_seconds=seconds * len(engines) / 2,
-            precision=MINIMUM_NOISE / 2,
+            precision=MINIMUM_NOISE,
             clear=_CLEAR,
             threads=self.threads,
             machine=machine_name(gpu=self.gpu),
