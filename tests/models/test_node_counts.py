@@ -1,7 +1,8 @@
-"""After -O2 a real model has no more nodes than onnxslim or onnxsim leave, and no heavier weights."""
+"""After -O2 a real model has no more nodes than onnxslim or onnxsim leave, nor heavier or wider weights."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,22 @@ from benchmarks.node_counts import REASONS, count_nodes, recorded
 from benchmarks.zoo.catalog import SETS
 from graphopt.driver.opt import import_model, optimize_model, pipeline
 from graphopt.driver.runners import evaluator
-from graphopt.ir.walk import weight_bytes
+from graphopt.ir.walk import constants, weight_bytes
 from graphopt.pipeline.records import RemarkKind
 
 if TYPE_CHECKING:
     from tests.conftest import Zoo
 
 WEIGHTS_MAY_GROW = 1.01
+EIGHT_BITS = frozenset({ir.DataType.INT8, ir.DataType.UINT8})
+QUANTISED = ("smart_turn_qdq", "t5_encoder_int8", "tashkeel_bilstm_int8")
+
+
+def _bytes_by_kind(model: ir.Model) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for tensor in constants(model):
+        found["8 bits" if tensor.dtype in EIGHT_BITS else "wider"] += tensor.nbytes
+    return found
 
 
 @pytest.mark.zoo
@@ -29,7 +39,7 @@ def test_no_more_nodes_than_the_rivals_and_no_heavier_weights(
     name: str, zoo: Zoo, record_property: Callable[[str, object], None]
 ) -> None:
     imported = import_model(zoo(name))
-    weights = weight_bytes(imported)
+    weights, kinds = weight_bytes(imported), _bytes_by_kind(imported)
     done = optimize_model(imported, pipeline(), evaluate=evaluator())
     ours, rivals = count_nodes(ir.to_proto(done.model)), recorded()[1][name]
     record_property(f"nodes of {name}: as it came", rivals.input)
@@ -37,8 +47,17 @@ def test_no_more_nodes_than_the_rivals_and_no_heavier_weights(
     record_property(f"nodes of {name}: graphopt", ours.nodes)
     assert ours.nodes <= rivals.lowest or name in REASONS
     assert weight_bytes(done.model) <= WEIGHTS_MAY_GROW * weights
+    if name in QUANTISED:
+        _check_quantised(kinds, _bytes_by_kind(done.model))
     warnings = [remark.reason for remark in done.remarks if remark.kind is RemarkKind.WARNING]
     assert not [reason for reason in warnings if "still changed the model" in reason]
+
+
+def _check_quantised(before: Counter[str], after: Counter[str]) -> None:
+    assert before["8 bits"] > before["wider"], "the model is not quantised"
+    # Zero points nothing reads go, scales per column come; no weight gets wider.
+    assert after["8 bits"] >= 0.995 * before["8 bits"]
+    assert after["wider"] - before["wider"] <= 0.005 * before.total()
 
 
 def test_every_reason_is_about_a_model_that_needs_one() -> None:
