@@ -244,7 +244,7 @@ def test_weights_may_be_mapped(tmp_path: Path) -> None:
 
 def test_park_between_runs() -> None:
     plan = _kernels.Plan(doubling(), threads=2)
-    x = np.zeros(1_000_000, np.float32)
+    x = np.ones(1_000_000, np.float32)
     for _ in range(3):
-        plan.run({"x": x})
+        assert plan.run({"x": x})["y"].sum(dtype=np.float64) == 2 * len(x)
         plan.park()
