@@ -99,10 +99,14 @@ int prepare_cell(const gk_call* call, RecurrentState* state, gk_prepared* prepar
   return prepare_recurrent(call, CELL, state, prepared);
 }
 
+// Of internal linkage: run_phase compares it with null while compiling, and under -fsanitize=undefined only of such a
+// function GCC knows the answer then.
+static inline int pack_cell(const gk_call* call, const RecurrentState* state) { return pack_recurrent(call, state); }
+
 // A recurrent operator in every phase.
 template <RecurrentCell CELL>
 int recurrent(const gk_call* call) {
-  return run_phase<RecurrentState, prepare_cell<CELL>, run_recurrent, pack_recurrent>(call);
+  return run_phase<RecurrentState, prepare_cell<CELL>, run_recurrent, pack_cell>(call);
 }
 
 }  // namespace GK_LEVEL
