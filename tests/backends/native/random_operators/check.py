@@ -72,7 +72,7 @@ def ask(case: Case, model: ModelProto, feeds: Mapping[str, Array]) -> Oracles:
     ):
         try:
             results[oracle] = run(asked, fed)
-            if case.bound.of_magnitude:
+            if case.bound.of_magnitude and not magnitudes:
                 magnitudes = run(_absolute(asked), {name: _abs(a) for name, a in fed.items()})
         except Exception as error:
             why[oracle] = f"{type(error).__name__}: {error}"

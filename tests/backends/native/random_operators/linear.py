@@ -224,6 +224,12 @@ def _lrn(d: Draw) -> Case:
     return Case("LRN", [data(x)], attributes, Bound(ulps=24))
 
 
+_TRANSFORMS = (
+    "half_pixel", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
+    "tf_crop_and_resize",
+)  # fmt: skip
+
+
 def _resize(d: Draw) -> Case:
     d.wild = False
     rank = d.one_of((1, 2, 3, 4, 4, 4, 5))
@@ -235,22 +241,12 @@ def _resize(d: Draw) -> Case:
         axes = [rank - 2, rank - 1]
     dims = [d.size(least=1, most=17 if i in axes else 4) for i in range(rank)]
     attributes: dict[str, Any] = {"mode": mode}
-    transform = d.one_of(
-        (
-            "half_pixel",
-            "half_pixel",
-            "half_pixel_symmetric",
-            "pytorch_half_pixel",
-            "align_corners",
-            "asymmetric",
-            "tf_crop_and_resize",
-        )
-    )
+    # Cropping puts coordinates where the last bit decides which neighbour is nearest.
+    transform = d.one_of(_TRANSFORMS[: 6 if mode == "nearest" else 7])
     if transform != "half_pixel" or d.chance():
         attributes["coordinate_transformation_mode"] = transform
     if mode == "nearest" and d.chance(0.7):
-        modes = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
-        attributes["nearest_mode"] = d.one_of(modes[:2] if transform == "tf_crop_and_resize" else modes)
+        attributes["nearest_mode"] = d.one_of(("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"))
     if mode == "cubic" and d.chance(0.3):
         attributes["cubic_coeff_a"] = -0.5
     if mode != "nearest" and transform != "tf_crop_and_resize":

@@ -108,7 +108,12 @@ _DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "R
 def _recurrent(op: str) -> Make:
     def make(d: Draw) -> Case:
         gates = _GATES[op]
-        s, batch, hidden = d.size(least=1, most=8), d.size(least=1, most=5), d.size(least=1, most=33)
+        unusual = d.chance(0.12)  # activations of which some grow without bound: over a step or two only
+        s, batch, hidden = (
+            d.size(least=1, most=2 if unusual else 8),
+            d.size(least=1, most=5),
+            d.size(least=1, most=33),
+        )
         inputs = d.size(least=1, most=33)
         direction = d.one_of(("forward", "reverse", "bidirectional"))
         ways = 2 if direction == "bidirectional" else 1
@@ -121,10 +126,9 @@ def _recurrent(op: str) -> Make:
             attributes["layout"] = 1
         if d.chance(0.25):
             attributes["clip"] = d.one_of((0.5, 2.0))
-        if d.chance(0.25):
-            names = [d.one_of(_ACTIVATIONS) for _ in _DEFAULTS[op]] if d.chance() else list(_DEFAULTS[op])
+        if unusual or d.chance(0.12):
+            names = [d.one_of(_ACTIVATIONS) for _ in _DEFAULTS[op]] if unusual else list(_DEFAULTS[op])
             attributes["activations"] = names * ways
-            scale *= 0.1  # some grow without bound
             if any(n in ("Affine", "ScaledTanh") for n in names):
                 attributes["activation_alpha"] = [0.7] * len(names) * ways
                 attributes["activation_beta"] = [0.3] * len(names) * ways
