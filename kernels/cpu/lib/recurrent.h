@@ -101,7 +101,7 @@ int prepare_cell(const gk_call* call, RecurrentState* state, gk_prepared* prepar
 
 // Of internal linkage: run_phase compares it with null while compiling, and under -fsanitize=undefined only of such a
 // function GCC knows the answer then.
-static inline int pack_cell(const gk_call* call, const RecurrentState* state) { return pack_recurrent(call, state); }
+[[maybe_unused]] static int pack_cell(const gk_call* call, const RecurrentState* state) { return pack_recurrent(call, state); }
 
 // A recurrent operator in every phase.
 template <RecurrentCell CELL>
