@@ -16,13 +16,12 @@ void run_once(const ScheduledCall& step, const std::vector<const void*>& inputs,
   call.prepared = prepared.get();
   call.phase = GK_PREPARE;
   int status = step.kernel(&call);
-  if (status == GK_OK) {
-    const Block workspace(prepared->workspace_bytes, allocator);
-    call.workspace = {workspace.data(), prepared->workspace_bytes};
-    call.phase = GK_RUN;
-    status = step.kernel(&call);
-  }
   if (status != GK_OK) throw Failure(status, name_of(step) + ": " + gk_status_text(status));
+  const Block workspace(prepared->workspace_bytes, allocator);
+  call.workspace = {workspace.data(), prepared->workspace_bytes};
+  call.phase = GK_RUN;
+  status = step.kernel(&call);
+  if (status != GK_OK) fail_to_run(step, status);
 }
 
 void copy_strided(const char* from, const Dims& dims, const Dims& strides, int64_t element, char* to) {

@@ -100,13 +100,9 @@ void BoundCalls::run(const RunRequest& request) {
       request.times->push_back({step == nullptr ? "" : step->name.c_str(), step == nullptr ? "copy" : step->op.c_str(),
                                 std::chrono::duration<double>(clock() - begin).count()});
     }
-    if (status != GK_OK) explain(at, status);
+    if (status != GK_OK) fail_to_run(schedule_->calls[at], status);
     ++at;
   }
-}
-
-void BoundCalls::explain(size_t at, int status) const {
-  throw Failure(status, name_of(schedule_->calls[at]) + ": " + gk_status_text(status));
 }
 
 Lane::Lane(std::shared_ptr<ThreadPool> pool)

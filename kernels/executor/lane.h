@@ -44,7 +44,6 @@ class BoundCalls {
   };
 
   void bind(gk_tensor* tensor, const Ref& ref, char* arena);
-  [[noreturn]] void explain(size_t at, int status) const;
 
   std::shared_ptr<const Schedule> schedule_;
   std::vector<Bound> calls_;

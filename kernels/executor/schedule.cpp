@@ -97,4 +97,11 @@ std::string name_of(const ScheduledCall& call) {
   return "step " + quoted(call.step->name) + " (" + call.step->op + ")";
 }
 
+void fail_to_run(const ScheduledCall& call, int status) {
+  // Everything else was checked while it was prepared.
+  const bool contents = status == GK_INVALID_ARGUMENT;
+  const char* why = contents ? "an index or a length in its inputs is out of range" : gk_status_text(status);
+  throw Failure(status, name_of(call) + ": " + why);
+}
+
 }  // namespace graphopt

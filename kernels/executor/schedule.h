@@ -104,4 +104,7 @@ gk_call call_of(const ScheduledCall& call, const gk_tensor* inputs, const gk_ten
 // "step 'conv_1' (conv)", for messages.
 std::string name_of(const ScheduledCall& call);
 
+// Throws what it means that a prepared call did not run.
+[[noreturn]] void fail_to_run(const ScheduledCall& call, int status);
+
 }  // namespace graphopt

@@ -234,6 +234,29 @@ void rows_of_a_wider_tensor() {
   CHECK(normed[0] == -normed[6] && normed[2] == -normed[4] && normed[0] < -1.34f && normed[0] > -1.35f);
 }
 
+// Contents are all that a run can find wrong: at run time, and where they are known while shapes are resolved.
+void indices_out_of_range_are_explained() {
+  Plan plan;
+  const int32_t x = plan.input("x", kF32, {3}), index = plan.input("i", kI64, {1}), y = plan.intermediate("y");
+  plan.add(Plan::step("gather", {x, index}, {y}));
+  OpenPlan open(plan.bytes({y}));
+  Tensor<float> in = {{3}, iota(3)};
+  Tensor<int64_t> good = {{1}, {-3}}, wrong = {{1}, {3}};
+  CHECK(open.run({in.raw(kF32), good.raw(kI64)}) == GK_OK);
+  CHECK(open.run({in.raw(kF32), wrong.raw(kI64)}) == GK_INVALID_ARGUMENT);
+  CHECK_WITH(open.says("step 'the gather' (gather): an index or a length in its inputs is out of range"),
+             open.message.text);
+  CHECK(open.run({in.raw(kF32), good.raw(kI64)}) == GK_OK && open.output<float>(0)[0] == 0);
+  Plan known;
+  const int32_t z = known.input("z", kF32, {2, 2}), seven = known.constant<int64_t>("7", kI64, {1}, {7});
+  const int32_t shape = known.intermediate("shape", kI64), dim = known.intermediate("dim", kI64);
+  known.add(Plan::step("shape", {z}, {shape}));
+  known.add(Plan::step("gather", {shape, seven}, {dim}));
+  OpenPlan folded(known.bytes({dim}));
+  Tensor<float> four = {{2, 2}, iota(4)};
+  CHECK(folded.run({four.raw(kF32)}) == GK_INVALID_ARGUMENT && folded.says("is out of range"));
+}
+
 void a_cancelled_run_says_so() {
   Plan plan;
   const int32_t x = plan.input("x", kF32, {2}), y = plan.intermediate("y");
@@ -318,6 +341,7 @@ void test_plan() {
   concatenations_in_place();
   a_concatenation_that_has_to_copy();
   rows_of_a_wider_tensor();
+  indices_out_of_range_are_explained();
   a_cancelled_run_says_so();
   memory_has_a_limit();
   runs_at_the_same_time();
