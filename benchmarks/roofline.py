@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
         if (value := getattr(chosen, name)) is not None
         for word in (f"--{name}", str(value))
     ]
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     here = machine()
     console.print(machine_words(here), f"load {os.getloadavg()[0]:.1f}")
     program = build()
