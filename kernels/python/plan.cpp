@@ -188,7 +188,7 @@ class PythonPlan {
         }
       }
       if (found->buffers[i].steps_inside_elements()) {
-        const nb::object copy = nb::module_::import_("numpy").attr("ascontiguousarray")(array);
+        const nb::object copy = nb::module_::import_("numpy").attr("ascontiguousarray")(nb::handle(array));
         found->buffers[i].read_array(bfloat16 ? nb::object(copy.attr("view")("uint16")) : copy);
       }
       gk_tensor& tensor = found->tensors[i] = found->buffers[i].tensor(&found->strides[i * GK_MAX_RANK]);
