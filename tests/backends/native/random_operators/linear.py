@@ -243,13 +243,16 @@ def _resize(d: Draw) -> Case:
     attributes: dict[str, Any] = {"mode": mode}
     # Cropping puts coordinates where the last bit decides which neighbour is nearest.
     transform = d.one_of(_TRANSFORMS[: 6 if mode == "nearest" else 7])
+    if mode != "nearest" and transform == "pytorch_half_pixel":
+        mode, transform = "linear", d.one_of((transform, "half_pixel"))  # onnx.reference reads -0.5, not 0
+    attributes["mode"] = mode
     if transform != "half_pixel" or d.chance():
         attributes["coordinate_transformation_mode"] = transform
     if mode == "nearest" and d.chance(0.7):
         attributes["nearest_mode"] = d.one_of(("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"))
     if mode == "cubic" and d.chance(0.3):
         attributes["cubic_coeff_a"] = -0.5
-    if mode != "nearest" and transform != "tf_crop_and_resize":
+    if mode != "nearest" and transform not in ("tf_crop_and_resize", "pytorch_half_pixel"):
         if d.chance(0.3):
             attributes["antialias"] = 1
         if mode == "cubic" and d.chance(0.3):
