@@ -1,5 +1,5 @@
-// See conv_depthwise.h. A task is one or two rows of output pixels, cut into register tiles of eight, four or two
-// neighbours; a tile walks the channels a vector at a time, so that every input and weight it needs is loaded once:
+// See conv_depthwise.h. A task is one or two rows of output pixels, cut into register tiles of eight or fourteen
+// neighbours or fewer; a tile walks the channels a vector at a time, so that every input and weight it needs is loaded once:
 // for a 3×3 kernel a tile of 2×8 pixels loads 40 inputs and 9 weights for 144 multiplications. Kernels of other widths
 // than 3, 5 and 7 take some taps of a line at a time.
 #include "cpu/lib/conv_depthwise.h"
@@ -94,20 +94,25 @@ int64_t run_tile(const Run& run, const FastTiles& fast, const float* origin, Til
                  const float** table) {
   const DepthwiseShape& s = run.plan->shape;
   const int64_t dilation = s.dilation[2], left = divide_up(end - ow, dilation), iw0 = ow * s.stride[2] - s.pad[2];
-  // Smaller tiles have too few sums in flight to be faster than a larger one that is not full.
-  const int size = left >= 5 ? 0 : left >= 3 ? 1 : 2;
-  const int64_t columns = ((kTile >> size) - 1) * s.stride[2] + s.kernel[2];
-  tile->count = static_cast<int>(left < kTile >> size ? left : kTile >> size);
-  if (tile->count == kTile && iw0 >= 0 && iw0 + (columns - 1) * dilation < s.in[2]) {
+  // Small tiles have too few sums in flight to be faster than a larger one that is not full.
+  const int size = left <= fast.most_left[0] ? 2 : left <= fast.most_left[1] ? 1 : 0;
+  const int64_t columns = (fast.pixels[size] - 1) * s.stride[2] + s.kernel[2];
+  tile->count = static_cast<int>(left < fast.pixels[size] ? left : fast.pixels[size]);
+  if (tile->count == fast.pixels[0] && iw0 >= 0 && iw0 + (columns - 1) * dilation < s.in[2]) {
     tile->x = origin + iw0 * s.x_step;
     fast.inner(*tile);
-    return kTile;
+    return tile->count;
   }
+  // Columns [low, high) lie inside X.
+  int64_t low = iw0 < 0 ? divide_up(-iw0, dilation) : 0, high = iw0 < s.in[2] ? divide_up(s.in[2] - iw0, dilation) : 0;
+  high = high < columns ? high : columns;
+  low = low < high ? low : high;
   for (int64_t i = tile->row_begin; i < tile->row_end; ++i) {
-    for (int64_t j = 0; j < columns; ++j) {
-      const int64_t iw = iw0 + j * dilation;
-      table[i * columns + j] = iw >= 0 && iw < s.in[2] ? origin + i * tile->row_step + iw * s.x_step : run.zeros;
-    }
+    const float** row = table + i * columns;
+    const float* first = origin + i * tile->row_step + (iw0 + low * dilation) * s.x_step;
+    for (int64_t j = 0; j < low; ++j) row[j] = run.zeros;
+    for (int64_t j = low; j < high; ++j) row[j] = first + (j - low) * tile->pixel_step;
+    for (int64_t j = high; j < columns; ++j) row[j] = run.zeros;
   }
   tile->table = table;
   fast.table[size](*tile);

@@ -8,7 +8,8 @@ namespace graphopt {
 namespace GK_LEVEL {
 namespace depthwise {
 
-constexpr int kTile = 8;  // output pixels
+// Output pixels of the largest tiles of one row and of two: as many sums as hide how long one takes, or as fit.
+constexpr int kTile = kVectorRegisters == 32 ? 14 : 8, kPairTile = 8;
 constexpr int kTogether = kVectorRegisters == 32 ? 8 : 4;  // taps of a line that wide kernels take at a time
 constexpr int kGenericTile = 4;
 constexpr int kGenericTaps = 32;  // taps between two visits to Y
@@ -123,7 +124,7 @@ GK_TILE void add_taps(const Tile& tile, int i, int tap, int64_t c, int64_t left,
   for (int t = 0; t < T; ++t) w[t] = load_lanes(weights + (i * tile.kernel_width + tap + t) * kLanes);
   const float* row = Table ? nullptr : tile.x + i * tile.row_step + tap * tile.pixel_step + c;
   const float* const* pixels = Table ? tile.table + i * ((P - 1) * SW + tile.kernel_width) + tap : nullptr;
-#pragma GCC unroll 32
+#pragma GCC unroll 64
   for (int j = 0; j < (P - 1) * SW + T; ++j) {
     if (SW > T && j % SW >= T) continue;
     const float* at = Table ? pixels[j] + c : row + j * tile.pixel_step;
@@ -233,17 +234,27 @@ using FastTile = void (*)(const Tile&);
 
 // The kernels of one kernel width and stride, for one or two rows.
 struct FastTiles {
-  FastTile inner;     // eight pixels, no padding at the sides
-  FastTile table[3];  // eight, four, two pixels
+  int pixels[3];      // of each size
+  int most_left[2];   // what is left of a row goes to the last size, or the one before it, where it is no more than that
+  FastTile inner;     // the first size, no padding at the sides
+  FastTile table[3];
 };
 
+template <int KW, int SW, int R, int P>
+constexpr FastTiles kFastOf = {{P, P / 2, P / 4},
+                               {P / 4, P > 8 ? P / 2 + P / 4 : P / 2},
+                               fast_tile<KW, SW, R, P, false>,
+                               {fast_tile<KW, SW, R, P, true>, fast_tile<KW, SW, R, P / 2, true>,
+                                fast_tile<KW, SW, R, P / 4, true>}};
+
 template <int KW, int SW, int R>
-constexpr FastTiles kFast = {fast_tile<KW, SW, R, kTile, false>,
-                             {fast_tile<KW, SW, R, 8, true>, fast_tile<KW, SW, R, 4, true>, fast_tile<KW, SW, R, 2, true>}};
+constexpr const FastTiles& kFast = kFastOf<KW, SW, R, R == 1 ? kTile : kPairTile>;
 
 template <int SW>
-constexpr FastTiles kWide = {wide_tile<SW, kTile, false>,
-                             {wide_tile<SW, 8, true>, wide_tile<SW, 4, true>, wide_tile<SW, 2, true>}};
+constexpr FastTiles kWide = {{kTile, kTile / 2, kTile / 4},
+                             {kTile / 4, kTile > 8 ? kTile / 2 + kTile / 4 : kTile / 2},
+                             wide_tile<SW, kTile, false>,
+                             {wide_tile<SW, kTile, true>, wide_tile<SW, kTile / 2, true>, wide_tile<SW, kTile / 4, true>}};
 
 // For one row every width has one, at strides of one and two.
 inline const FastTiles* fast_tiles(int64_t width, int64_t stride, int64_t rows) {
