@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--measure-seconds",
     type=click.FloatRange(min=0.1),
-    default=6.0,
+    default=4.0,
     show_default=True,
     help="Budget of one comparison.",
 )
