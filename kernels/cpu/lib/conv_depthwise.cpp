@@ -1,6 +1,6 @@
 // See conv_depthwise.h. A task is one or two rows of output pixels, cut into register tiles of eight or fourteen
-// neighbours or fewer; a tile walks the channels a vector at a time, so that every input and weight it needs is loaded once:
-// for a 3×3 kernel a tile of 2×8 pixels loads 40 inputs and 9 weights for 144 multiplications. Kernels of other widths
+// neighbours or fewer; a tile walks the channels a vector at a time, so that every input and weight it needs is loaded
+// once: for a 3×3 kernel a tile of 2×8 pixels loads 40 inputs and 9 weights for 144 multiplications. Kernels of other widths
 // than 3, 5 and 7 take some taps of a line at a time.
 #include "cpu/lib/conv_depthwise.h"
 
@@ -21,7 +21,7 @@ constexpr int64_t kMostPointers = 2048;  // of a tile: more would push X out of 
 bool is_fast(const DepthwiseShape& s) {
   return s.multiplier == 1 && s.kernel[0] == 1 && (s.dilation[2] == 1 || s.stride[2] == 1) &&
          (s.kernel[1] + 1) * ((kTile - 1) * s.stride[2] + s.kernel[2]) <= kMostPointers &&
-         fast_tiles(s.kernel[2], s.stride[2], 1) != nullptr;
+         fast_tiles(s.kernel[2], s.stride[2], 1, s.dilation[2]) != nullptr;
 }
 
 struct Run {
@@ -136,7 +136,7 @@ void run_rows(const Run& run, int64_t n, int64_t od, int64_t oh, int64_t rows, i
   tile.channels = s.channels * s.multiplier;
   tile.activation = run.activation;
   float* row_y = run.y + ((n * s.out[0] + od) * s.out[1] + oh) * tile.y_row_step;
-  const FastTiles* fast = run.fast ? fast_tiles(s.kernel[2], s.stride[2], rows) : nullptr;
+  const FastTiles* fast = run.fast ? fast_tiles(s.kernel[2], s.stride[2], rows, s.dilation[2]) : nullptr;
   const int64_t id = od * s.stride[0] - s.pad[0];
   if (fast == nullptr || id < 0 || id >= s.in[0]) {
     for (int64_t r = 0; r < rows; ++r) {
@@ -202,7 +202,7 @@ void prepare_depthwise(const DepthwiseShape& shape, DepthwisePlan* plan) {
   if (shape.y_step == 0) plan->shape.y_step = shape.channels * shape.multiplier;
   plan->taps = shape.kernel[0] * shape.kernel[1] * shape.kernel[2];
   plan->row_tile = is_fast(plan->shape) && shape.stride[1] == 1 && shape.dilation[1] == 1 && shape.out[1] > 1 &&
-                           fast_tiles(shape.kernel[2], shape.stride[2], 2) != nullptr
+                           fast_tiles(shape.kernel[2], shape.stride[2], 2, shape.dilation[2]) != nullptr
                        ? 2
                        : 1;
   // Few rows are cut, so that threads have something to share.

@@ -256,12 +256,14 @@ constexpr FastTiles kWide = {{kTile, kTile / 2, kTile / 4},
                              wide_tile<SW, kTile, false>,
                              {wide_tile<SW, kTile, true>, wide_tile<SW, kTile / 2, true>, wide_tile<SW, kTile / 4, true>}};
 
-// For one row every width has one, at strides of one and two.
-inline const FastTiles* fast_tiles(int64_t width, int64_t stride, int64_t rows) {
+// For one row every width has one, at strides of one and two. Pixels of a dilated line lie far apart, often so that they
+// meet in the cache: fewer of them make a tile.
+inline const FastTiles* fast_tiles(int64_t width, int64_t stride, int64_t rows, int64_t dilation) {
   if (rows == 2) {
     if (kVectorRegisters < 32 || stride != 1) return nullptr;
     return width == 3 ? &kFast<3, 1, 2> : width == 5 ? &kFast<5, 1, 2> : nullptr;
   }
+  if (stride == 1 && width == 3 && dilation > 1) return &kFastOf<3, 1, 1, kPairTile>;
   if (stride == 1 && width == 3) return &kFast<3, 1, 1>;
   if (stride == 1 && width == 5) return &kFast<5, 1, 1>;
   if (stride == 1 && width == 7) return &kFast<7, 1, 1>;
