@@ -7,6 +7,7 @@
 // a pass over [outer, in, inner] whose vectors run along inner, over outputs where inner is one.
 #include <string.h>
 
+#include "cpu/lib/bytes.h"
 #include "cpu/lib/resize_pass.h"
 #include "cpu/lib/tensor_check.h"
 
@@ -219,7 +220,7 @@ void nearest_rows(void* context, int64_t begin, int64_t end, int32_t) {
     const char* x = run.x + from * run.block;
     char* y = run.y + row * last.out * run.block;
     if (from == before && !crops) {
-      memcpy(y, y - last.out * run.block, static_cast<size_t>(last.out * run.block));
+      copy_bytes(y, y - last.out * run.block, last.out * run.block);
       continue;
     }
     before = from;
@@ -240,9 +241,7 @@ void nearest_rows(void* context, int64_t begin, int64_t end, int32_t) {
     } else if (run.block == 8) {
       gather_row<uint64_t>(x, table.first, last.out, y);
     } else {
-      for (int64_t o = 0; o < last.out; ++o) {
-        memcpy(y + o * run.block, x + table.first[o] * run.block, static_cast<size_t>(run.block));
-      }
+      for (int64_t o = 0; o < last.out; ++o) copy_bytes(y + o * run.block, x + table.first[o] * run.block, run.block);
     }
   }
 }

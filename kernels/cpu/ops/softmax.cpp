@@ -165,7 +165,7 @@ void columns_body(void* context, int64_t begin, int64_t end, int32_t) {
   }
 }
 
-constexpr int64_t kShortRow = 2 * kLanes;
+constexpr int64_t kShortRow = 4 * kLanes;  // longer ones fill their vectors
 
 // Up to kLanes rows of at most kShortRow elements.
 void short_rows(const float* x, float* y, int64_t n, int count, bool log) {
