@@ -14,7 +14,7 @@ namespace {
 using Plan = PlanBuilder;
 
 constexpr gk_dtype kI32 = {GK_INT, 32, 1}, kBool = {GK_BOOL, 8, 1};
-constexpr int kRounds = 150; // of each call below
+constexpr int kRounds = 40; // of each call below
 
 char g_why[512] = ""; // the last refusal
 
