@@ -17,7 +17,7 @@ bool per_axis(ShapeCall& call, const char* name, int count, int64_t low, int64_t
   if (given.size() != static_cast<size_t>(count)) return call.fail(std::string(name) + ": one value per spatial axis");
   for (int i = 0; i < count; ++i) {
     values[i] = given[static_cast<size_t>(i)];
-    if (!in_range(values[i] < 0 ? -values[i] : values[i], 0) || values[i] < low) {
+    if (values[i] < -kMostOfADim || values[i] > kMostOfADim || values[i] < low) {
       return call.fail(std::string(name) + ": out of range");
     }
   }
