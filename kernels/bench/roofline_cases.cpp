@@ -1,7 +1,7 @@
 // Layers of known models and the shapes between which their speed usually falls.
 #include "roofline_cases.h"
 
-#include "cpu/lib/opcodes.h"
+#include "cpu/lib/elementwise/opcodes.h"
 
 namespace roofline {
 

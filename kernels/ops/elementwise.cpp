@@ -1,5 +1,5 @@
 // elementwise: a program over broadcast inputs; with `reduce`, its one result is reduced over axes.
-#include "cpu/lib/opcodes.h"
+#include "cpu/lib/elementwise/opcodes.h"
 #include "executor/op.h"
 #include "ops/onnx_dtype.h"
 #include "ops/reduced.h"

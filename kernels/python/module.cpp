@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu/lib/opcodes.h"
+#include "cpu/lib/elementwise/opcodes.h"
 #include "dlpack.h"
 #include "graphopt/graphopt.h"
 #include "plan.h"

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "check.h"
-#include "cpu/lib/opcodes.h"
+#include "cpu/lib/elementwise/opcodes.h"
 
 namespace oracle {
 

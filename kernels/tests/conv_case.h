@@ -12,7 +12,7 @@ namespace conv_case {
 
 enum Opcode {
 #define GK_OPCODE(number, name, arity) k_##name = number,
-#include "cpu/lib/opcodes.def"
+#include "cpu/lib/elementwise/opcodes.def"
 #undef GK_OPCODE
 };
 

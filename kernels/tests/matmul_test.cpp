@@ -3,7 +3,7 @@
 #include <array>
 #include <limits>
 
-#include "cpu/lib/opcodes.h"
+#include "cpu/lib/elementwise/opcodes.h"
 #include "float_call.h"
 
 namespace {

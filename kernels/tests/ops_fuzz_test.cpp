@@ -5,7 +5,7 @@
 #include <memory>
 #include <random>
 
-#include "cpu/lib/opcodes.h"
+#include "cpu/lib/elementwise/opcodes.h"
 #include "executor/op.h"
 #include "plan_builder.h"
 

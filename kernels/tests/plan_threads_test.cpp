@@ -2,7 +2,7 @@
 // enough that its loops are split.
 #include <thread>
 
-#include "cpu/lib/opcodes.h"
+#include "cpu/lib/elementwise/opcodes.h"
 #include "plan_builder.h"
 
 namespace {

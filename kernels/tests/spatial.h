@@ -10,7 +10,7 @@ namespace spatial {
 
 enum Opcode : int64_t {
 #define GK_OPCODE(number, name, arity) k_##name = number,
-#include "cpu/lib/opcodes.def"
+#include "cpu/lib/elementwise/opcodes.def"
 #undef GK_OPCODE
 };
 

@@ -1,8 +1,8 @@
 // The epilogue of a group norm that is folded into what it multiplies by and adds.
 #pragma once
 
-#include "cpu/lib/epilogue.h"
-#include "cpu/lib/program.h"
+#include "cpu/lib/elementwise/epilogue.h"
+#include "cpu/lib/elementwise/program.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

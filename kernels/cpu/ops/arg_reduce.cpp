@@ -5,10 +5,10 @@
 // outputs  y: int64, without the axis or with a one in its place, compact
 // bytes moved: x once. float32: lanes are neighbouring outputs, which short rows are transposed for; a long row is read
 // twice, for the element and for where it is.
-#include "cpu/lib/broadcast.h"
+#include "cpu/lib/elementwise/broadcast.h"
 #include "cpu/lib/lanes.h"
-#include "cpu/lib/ordered.h"
-#include "cpu/lib/vmath.h"
+#include "cpu/lib/math/ordered.h"
+#include "cpu/lib/math/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

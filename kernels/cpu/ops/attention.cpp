@@ -4,8 +4,8 @@
 // [batch, kv heads, past, size], number of keys that are no padding? [batch].
 // Outputs Y as Q, present key?, present value?, scores?.
 // Work: 4 · queries · keys · size per head; tasks are (batch, key head, some queries): see lib/attention.h.
-#include "cpu/lib/attention.h"
-#include "cpu/lib/broadcast_tile.h"
+#include "cpu/lib/attention/attention.h"
+#include "cpu/lib/gemm/broadcast_tile.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -5,9 +5,9 @@
 // attributes  axis (default 0)
 // bytes moved: size of the output, read and written.
 #include "cpu/lib/bytes.h"
-#include "cpu/lib/move.h"
-#include "cpu/lib/strided_copy.h"
-#include "cpu/lib/transpose_tile.h"
+#include "cpu/lib/move/move.h"
+#include "cpu/lib/move/strided_copy.h"
+#include "cpu/lib/move/transpose_tile.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

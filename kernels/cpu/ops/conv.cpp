@@ -2,13 +2,13 @@
 //
 // X [N, spatial…, C], Y [N, spatial…, M] channels last, W [M, C/group, kernel…]; one to three spatial dimensions.
 // PREPARE chooses an algorithm for the shapes; each has a header of its own that says what it moves.
-#include "cpu/lib/conv_depthwise.h"
-#include "cpu/lib/conv_grouped.h"
-#include "cpu/lib/conv_indirect.h"
-#include "cpu/lib/conv_lines.h"
-#include "cpu/lib/conv_shape.h"
-#include "cpu/lib/conv_winograd.h"
-#include "cpu/lib/gemm_f32.h"
+#include "cpu/lib/conv/conv_depthwise.h"
+#include "cpu/lib/conv/conv_grouped.h"
+#include "cpu/lib/conv/conv_indirect.h"
+#include "cpu/lib/conv/conv_lines.h"
+#include "cpu/lib/conv/conv_shape.h"
+#include "cpu/lib/conv/conv_winograd.h"
+#include "cpu/lib/gemm/gemm_f32.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -10,9 +10,9 @@
 // patches of Y (conv_transpose_patches.cpp). Where every channel is a group of its own there is nothing to multiply by
 // matrices: a vector of channels walks over the taps.
 // Bytes moved: Y once, X once per chunk of columns, the packed weights once per thread.
-#include "cpu/lib/conv_activation.h"
-#include "cpu/lib/conv_transpose_phase.h"
-#include "cpu/lib/gemm_f32.h"
+#include "cpu/lib/conv/conv_activation.h"
+#include "cpu/lib/conv/conv_transpose_phase.h"
+#include "cpu/lib/gemm/gemm_f32.h"
 #include "cpu/lib/lanes.h"
 #include "cpu/lib/tensor_check.h"
 

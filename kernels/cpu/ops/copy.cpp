@@ -3,8 +3,8 @@
 // inputs   x: any dtype of whole bytes, any strides (0 and negative ones too)
 // outputs  y: the same dtype and dims, any strides that do not meet
 // bytes moved: size read + size written.
-#include "cpu/lib/move.h"
-#include "cpu/lib/strided_copy.h"
+#include "cpu/lib/move/move.h"
+#include "cpu/lib/move/strided_copy.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

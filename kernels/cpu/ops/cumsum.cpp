@@ -4,8 +4,8 @@
 // outputs  y: as x, compact; may be x
 // bytes moved: x once, y once. Sums of halves are kept in float32 and rounded once an element; integers wrap.
 #include "cpu/lib/axis.h"
-#include "cpu/lib/half.h"
-#include "cpu/lib/program.h"
+#include "cpu/lib/elementwise/program.h"
+#include "cpu/lib/math/half.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -4,7 +4,7 @@
 // outputs  y: x's dtype, [N, C, H·b, W·b], any strides
 // attributes  blocksize: b; mode: DCR (default) or CRD; channels_last (default 0): x [N, H, W, C·b²], y [N, H·b, W·b, C]
 // bytes moved: size of y, read and written.
-#include "cpu/lib/blocks_to_depth.h"
+#include "cpu/lib/move/blocks_to_depth.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -2,11 +2,11 @@
 //
 // inputs   up to 12, any dtypes and strides, broadcasting to the outputs (numpy's rules)
 // outputs  up to 4, all of the broadcast shape, any strides; output 0 may lie in an input that is as large
-// attributes  program, constants: see cpu/lib/program.h; results: the register of each output
+// attributes  program, constants: see cpu/lib/elementwise/program.h; results: the register of each output
 //          reduce, axes, keepdims: the one float32 result is reduced at once (kinds: see reduce.cpp), only what is left
 //          of it is written
 // bytes moved: every input once, every output once.
-#include "cpu/lib/elementwise_reduce.h"
+#include "cpu/lib/elementwise/elementwise_reduce.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

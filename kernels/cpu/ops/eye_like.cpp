@@ -5,7 +5,7 @@
 // attributes  k (default 0)
 // bytes moved: size of y written.
 #include "cpu/lib/bytes.h"
-#include "cpu/lib/move.h"
+#include "cpu/lib/move/move.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

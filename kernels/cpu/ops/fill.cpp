@@ -3,8 +3,8 @@
 // inputs   shape: int64 or int32, the dims of y; value?: one element (default float32 0)
 // outputs  y: value's dtype, any strides
 // bytes moved: size of y written.
-#include "cpu/lib/indices.h"
-#include "cpu/lib/strided_copy.h"
+#include "cpu/lib/move/indices.h"
+#include "cpu/lib/move/strided_copy.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

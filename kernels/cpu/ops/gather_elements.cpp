@@ -6,7 +6,7 @@
 // attributes  axis (default 0)
 // bytes moved: size of y, read and written, and the indices twice: all are checked before anything is read.
 #include "cpu/lib/bytes.h"
-#include "cpu/lib/lines.h"
+#include "cpu/lib/move/lines.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -6,7 +6,7 @@
 // attributes  batch_dims (default 0): leading dims that x and indices share
 // bytes moved: size of y, read and written, and the indices twice: all are checked before anything is read.
 #include "cpu/lib/bytes.h"
-#include "cpu/lib/tuples.h"
+#include "cpu/lib/move/tuples.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

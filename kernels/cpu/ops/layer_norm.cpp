@@ -4,7 +4,7 @@
 // One read of each input and one write of each output: three passes over a row, the last two in L1. The
 // variance is that of t − mean, so large means cost no precision.
 #include "cpu/call.h"
-#include "cpu/lib/epilogue.h"
+#include "cpu/lib/elementwise/epilogue.h"
 #include "cpu/lib/lanes.h"
 
 namespace graphopt {

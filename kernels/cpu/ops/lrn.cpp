@@ -6,8 +6,8 @@
 // or one position (C inner), whose channels stay in the first cache while the window slides over them.
 #include "cpu/call.h"
 #include "cpu/lib/lanes.h"
+#include "cpu/lib/math/vmath.h"
 #include "cpu/lib/tensor_check.h"
-#include "cpu/lib/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -3,7 +3,7 @@
 //   y = epilogue(alpha · op(A) · op(B) + beta · bias)      op: as it is, or its last two axes swapped
 //
 // inputs   A [batch…, M, K] or [K], B [batch…, K, N] or [K]: float32, any strides; the batches broadcast
-//          bias: float32, compact, broadcasts to y; further inputs: the epilogue's (cpu/lib/epilogue.h)
+//          bias: float32, compact, broadcasts to y; further inputs: the epilogue's (cpu/lib/elementwise/epilogue.h)
 // outputs  y [batch…, M, N], any strides; without M or N where A or B is a vector
 // attributes  trans_a, trans_b (0), alpha, beta (1), epilogue…
 // tile     [steps of k in one pass, rows of A in one block]
@@ -12,10 +12,10 @@
 // Batches that share B and lie evenly in A and y are one matrix with more rows. A constant B is packed into panels;
 // another one is packed as it is read, unless there is one row or column: that is a matrix times a vector.
 #include "cpu/call.h"
-#include "cpu/lib/gemm_f32.h"
-#include "cpu/lib/gemv_f32.h"
-#include "cpu/lib/matmul_shape.h"
-#include "cpu/lib/strided_copy.h"
+#include "cpu/lib/gemm/gemm_f32.h"
+#include "cpu/lib/gemm/gemv_f32.h"
+#include "cpu/lib/gemm/matmul_shape.h"
+#include "cpu/lib/move/strided_copy.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -12,9 +12,9 @@
 // zero points with them. The zero points are left out of the products and corrected for by the sums of rows and
 // columns. Structure and block sizes are those of float32 (gemm_int8.h).
 #include "cpu/call.h"
-#include "cpu/lib/gemm_blocking.h"
-#include "cpu/lib/gemm_int8.h"
-#include "cpu/lib/matmul_shape.h"
+#include "cpu/lib/gemm/gemm_blocking.h"
+#include "cpu/lib/gemm/gemm_int8.h"
+#include "cpu/lib/gemm/matmul_shape.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

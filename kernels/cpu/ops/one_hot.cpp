@@ -6,7 +6,7 @@
 // attributes  axis (default -1: the last)
 // bytes moved: size of y written, indices read.
 #include "cpu/lib/bytes.h"
-#include "cpu/lib/move.h"
+#include "cpu/lib/move/move.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

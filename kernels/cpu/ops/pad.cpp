@@ -8,7 +8,7 @@
 //
 // The last padded axis makes rows; the dims behind it are one block of bytes that moves as a whole.
 #include "cpu/lib/bytes.h"
-#include "cpu/lib/indices.h"
+#include "cpu/lib/move/indices.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -11,9 +11,9 @@
 
 #include "cpu/call.h"
 #include "cpu/lib/lanes.h"
+#include "cpu/lib/math/vmath.h"
 #include "cpu/lib/row_step.h"
 #include "cpu/lib/tensor_check.h"
-#include "cpu/lib/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -3,7 +3,7 @@
 // inputs   start, limit, delta: one element each, float32, float64, int16, int32 or int64
 // outputs  y: their dtype, one dim of ceil((limit - start) / delta) elements, row-major and compact
 // bytes moved: size of y written. Floats are computed in float64, integers wrap around.
-#include "cpu/lib/move.h"
+#include "cpu/lib/move/move.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

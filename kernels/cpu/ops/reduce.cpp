@@ -5,8 +5,8 @@
 // attributes  kind, axes (none: all), noop_with_empty_axes
 // bytes moved: x once (log_sum_exp twice), y once. Over nothing: 0, 1 for prod, the ends of the dtype for max and
 // min, NaN for mean.
-#include "cpu/lib/program.h"
-#include "cpu/lib/reduce.h"
+#include "cpu/lib/elementwise/program.h"
+#include "cpu/lib/reduce/reduce.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -5,7 +5,7 @@
 // attributes  batch_axis (default 1), time_axis (default 0)
 // bytes moved: size of y, read and written.
 #include "cpu/lib/bytes.h"
-#include "cpu/lib/move.h"
+#include "cpu/lib/move/move.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

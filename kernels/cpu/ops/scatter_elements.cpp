@@ -6,8 +6,8 @@
 // outputs  y: x's dtype and dims, row-major and compact; may be x itself
 // attributes  axis (default 0), reduction: f = the update (none), add, mul, max or min
 // bytes moved: size of x read and written, updates read, as many elements of y read and written.
-#include "cpu/lib/lines.h"
-#include "cpu/lib/scatter.h"
+#include "cpu/lib/move/lines.h"
+#include "cpu/lib/move/scatter.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -7,8 +7,8 @@
 // bytes moved: size of x read and written, updates read, as many elements of y read and written.
 //
 // Two tuples may name one slice, so threads share the elements of a slice and each walks all tuples in their order.
-#include "cpu/lib/scatter.h"
-#include "cpu/lib/tuples.h"
+#include "cpu/lib/move/scatter.h"
+#include "cpu/lib/move/tuples.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

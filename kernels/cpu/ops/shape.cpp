@@ -4,7 +4,7 @@
 // outputs  y: int64, one dim, row-major and compact
 // attributes  start (default 0), end (default: x's rank); negative ones count from the end
 // bytes moved: size of y written.
-#include "cpu/lib/move.h"
+#include "cpu/lib/move/move.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

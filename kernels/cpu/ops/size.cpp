@@ -3,7 +3,7 @@
 // inputs   x: any dtype and strides; its data is not read
 // outputs  y: int64, one element
 // bytes moved: 8 written.
-#include "cpu/lib/move.h"
+#include "cpu/lib/move/move.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -3,8 +3,8 @@
 // it (maximum, exponential and sum, scale). inner > 1: the lanes are neighbours along inner. Short rows: the lanes are
 // rows, transposed in registers.
 #include "cpu/call.h"
-#include "cpu/lib/softmax_exp.h"
-#include "cpu/lib/vmath.h"
+#include "cpu/lib/math/softmax_exp.h"
+#include "cpu/lib/math/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -4,7 +4,7 @@
 // outputs  y: x's dtype, [N, C·b², H, W], any strides
 // attributes  blocksize: b; channels_last (default 0): x [N, H·b, W·b, C], y [N, H, W, C·b²]
 // bytes moved: size of y, read and written.
-#include "cpu/lib/blocks_to_depth.h"
+#include "cpu/lib/move/blocks_to_depth.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -5,8 +5,8 @@
 // bytes moved: size of y written, x read as often.
 //
 // A copy with two dims for each axis: its repeats, which do not move in x, and its own.
-#include "cpu/lib/indices.h"
-#include "cpu/lib/strided_copy.h"
+#include "cpu/lib/move/indices.h"
+#include "cpu/lib/move/strided_copy.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

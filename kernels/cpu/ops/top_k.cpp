@@ -8,8 +8,8 @@
 // worst, n + k log k log n for elements in random order.
 #include "cpu/lib/axis.h"
 #include "cpu/lib/lanes.h"
-#include "cpu/lib/ordered.h"
-#include "cpu/lib/vmath.h"
+#include "cpu/lib/math/ordered.h"
+#include "cpu/lib/math/vmath.h"
 
 namespace graphopt {
 namespace GK_LEVEL {

@@ -5,7 +5,7 @@
 // attributes  upper (default 1)
 // bytes moved: size of y written, about half as much read.
 #include "cpu/lib/bytes.h"
-#include "cpu/lib/move.h"
+#include "cpu/lib/move/move.h"
 
 namespace graphopt {
 namespace GK_LEVEL {
