@@ -5,6 +5,7 @@
 #include <memory>
 #include <thread>
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -271,12 +272,15 @@ void threads_that_do_not_start() {
     const rlimit limit = {most, most};
     if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(3);
     if (gk_plan_run(plan->plan, in, &out, nullptr, nullptr) != GK_OK) _exit(4);
+    if (y.data[401] != 400 || y.data[400] != 0 || y.data.back() != 299) _exit(5);
+    // Emulators take the limit and keep none: there the threads have started.
+    if (mmap(nullptr, size_t{1} << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) _exit(0);
     std::thread* started = nullptr;
     try {
       started = new std::thread([] {});
     } catch (const std::exception&) {
     }
-    _exit(started == nullptr && y.data[401] == 400 && y.data[400] == 0 && y.data.back() == 299 ? 0 : 1);
+    _exit(started == nullptr ? 0 : 1);
   }
   int status = 1;
   CHECK_WITH(waitpid(child, &status, 0) == child && status == 0, std::to_string(status));

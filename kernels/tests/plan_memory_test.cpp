@@ -35,6 +35,9 @@ void refuse_after(int64_t count) {
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 void* operator new[](size_t size) { return operator new(size); }
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  return refuses() ? nullptr : std::malloc(size == 0 ? 1 : size);
+}
 void operator delete[](void* memory) noexcept { operator delete(memory); }
 void operator delete(void* memory, size_t) noexcept { operator delete(memory); }
 void operator delete[](void* memory, size_t) noexcept { operator delete(memory); }

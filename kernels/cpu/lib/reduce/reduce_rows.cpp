@@ -15,13 +15,14 @@ constexpr int64_t kMostShort = 16 * kLanes;
 // v[0] becomes the joined pairs, fours … of `count` vectors one after the other.
 template <class F, int count>
 GK_INLINE void fold(VecF32* v) {
-#pragma GCC unroll 4
-  for (int width = count; width > 1; width /= 2) {
+  if constexpr (count > 1) {
+    constexpr int kHalf = count / 2;
 #pragma GCC unroll 8
-    for (int i = 0; i < width / 2; ++i) {
+    for (int i = 0; i < kHalf; ++i) {
       const VecF32 a = v[2 * i], b = v[2 * i + 1];
       v[i] = F::join(pick(a, b, [](int k) { return 2 * k; }), pick(a, b, [](int k) { return 2 * k + 1; }));
     }
+    fold<F, kHalf>(v);
   }
 }
 
